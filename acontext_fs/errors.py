@@ -1,0 +1,102 @@
+"""The errors this package raises on purpose, in one tree.
+
+AcontextError                    base; `remedy` says who is next: "retry", "wait" or "person"
+├── UsageError                   an argument makes no sense
+│   └── InvalidName              a space, session or skill name breaks the rules
+├── SettingsError                a setting is unknown, of the wrong type, or contradicts another
+├── StoreError                   the store is missing, unreadable or not writable
+│   └── DaemonRunning            another process owns the store
+├── SessionError                 a session file cannot be read or appended to
+├── ChangeRefused                a task change cannot be applied to these tasks
+├── SkillInvalid                 a skill breaks the Agent Skills specification
+├── HistoryError                 git could not do what was asked
+│   ├── CommitConflict           the branch or a file moved meanwhile; build again and retry
+│   └── CommitHeld               a person is at work in the repository; wait for them
+└── ModelError                   the model gave no usable answer
+    ├── ModelUnavailable         nothing answers, or it refuses everybody; wait, do not count it
+    └── ModelMisbehaved          it answered with something that breaks the protocol; counted
+
+The text of each is one sentence: what happened, where, and what to do next. It never contains a
+command that destroys anything, because agents run what error texts suggest.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+
+class AcontextError(Exception):
+    """Base of all errors raised on purpose. `remedy` tells whether to retry, wait, or ask."""
+
+    remedy: ClassVar[Literal["retry", "wait", "person"]] = "person"
+
+
+class UsageError(AcontextError):
+    """An argument makes no sense."""
+
+
+class InvalidName(UsageError):
+    """A space, session or skill name breaks the rules."""
+
+
+class SettingsError(AcontextError):
+    """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class StoreError(AcontextError):
+    """The store is missing, unreadable or not writable."""
+
+
+class DaemonRunning(StoreError):
+    """Another process owns the store."""
+
+
+class SessionError(AcontextError):
+    """A session file cannot be read or appended to."""
+
+
+class ChangeRefused(AcontextError):
+    """A task change cannot be applied to these tasks; the text can be shown to a model."""
+
+
+class SkillInvalid(AcontextError):
+    """A skill breaks the Agent Skills specification; the text names the rule."""
+
+
+class HistoryError(AcontextError):
+    """Git could not do what was asked."""
+
+
+class CommitConflict(HistoryError):
+    """The branch, the index or a file moved meanwhile; build the commit again."""
+
+    remedy: ClassVar[Literal["retry", "wait", "person"]] = "retry"
+
+
+class CommitHeld(HistoryError):
+    """A person is at work in the repository (merge, rebase, detached HEAD, a held lock)."""
+
+    remedy: ClassVar[Literal["retry", "wait", "person"]] = "wait"
+
+
+class ModelError(AcontextError):
+    """The model gave no usable answer."""
+
+    remedy: ClassVar[Literal["retry", "wait", "person"]] = "retry"
+
+
+class ModelUnavailable(ModelError):
+    """Nothing answers, or it refuses everybody (connection, 401, 403, 404, 429).
+
+    `retry_after_seconds` is what the endpoint asked for, or None.
+    """
+
+    remedy: ClassVar[Literal["retry", "wait", "person"]] = "wait"
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ModelMisbehaved(ModelError):
+    """It answered with something that breaks the protocol, or not within the deadline."""

@@ -1,0 +1,81 @@
+"""Writing files so that a crash leaves the old content or the new, never half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from acontext_fs.errors import StoreError
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
+    """Replace `path` by `data`: unique temporary file beside it, fsync, rename, fsync of the folder.
+
+    The name of the temporary file begins with a dot and ends in `.tmp`, which no reader takes for
+    content. With `durable` False nothing is synced (for files that may be lost).
+
+    Raises:
+        StoreError: the file system refused; the old content is still there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".acontext-", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {reason(error)}") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise StoreError(f"cannot write {path}: {reason(error)}") from error
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut, where the system can (not on Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """The content of a file, or None when there is no file.
+
+    Raises:
+        StoreError: there is something at `path` that cannot be read (a folder, no permission).
+    """
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {reason(error)}") from error
+
+
+def reason(error: OSError) -> str:
+    """What the system said, and what a person can do about it where that is known."""
+    text = error.strerror or str(error)
+    advice = {
+        errno.ENOSPC: "free some space, then run the command again",
+        errno.EROFS: "the file system is read-only; mount it writable",
+        errno.EACCES: "check who owns it and its permissions",
+        errno.EPERM: "check who owns it and its permissions",
+        errno.EISDIR: "a folder is in the place of a file; move it away",
+        errno.ENOTDIR: "a file is in the place of a folder; move it away",
+        errno.EMFILE: "too many open files; raise the limit with `ulimit -n`",
+    }.get(error.errno or 0)
+    return f"{text} ({advice})" if advice else text

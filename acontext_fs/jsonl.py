@@ -1,0 +1,116 @@
+"""Lines of JSON: split on `b"\\n"` and on nothing else, decoded with what can be recovered.
+
+A line should hold one JSON object. Writers race, crash and splice, so a line that does not parse
+is searched for the readable objects in it (several objects on one line, a record spliced into a
+cut one, NUL runs, a byte order mark, invalid UTF-8). The bytes on disk are never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+MAX_RECOVERY_ATTEMPTS = 200
+"""How many places of one broken line are tried as the start of an object."""
+
+_OBJECT_START = re.compile(r'\{\s*"')
+_RECORD_KEYS = frozenset({"role", "type", "blob"})
+_DECODER = json.JSONDecoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What stood on a line: the objects that could be read, and what was wrong with it, if any."""
+
+    values: tuple[dict[str, Any], ...]
+    problem: str = ""
+
+
+def decode(line: bytes) -> Decoded:
+    """Read one line (without its newline). Never raises; arbitrary bytes give a `problem`."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _recover(line)
+    if isinstance(value, dict):
+        return Decoded((value,))
+    if isinstance(value, list):
+        objects = tuple(item for item in value if isinstance(item, dict))
+        return Decoded(objects, "a JSON array where one object a line was expected")
+    return Decoded((), f"a JSON {_kind(value)}, not an object")
+
+
+def encode(value: dict[str, Any]) -> bytes:
+    """One line for `value`, newline included.
+
+    Raises:
+        TypeError: a value that JSON cannot hold.
+    """
+    return orjson.dumps(value) + b"\n"
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    return {bool: "boolean", str: "string"}.get(type(value), "number")
+
+
+def _recover(line: bytes) -> Decoded:
+    """Find the objects in a line that is not JSON as a whole."""
+    problem = _problem(line)
+    if not line.strip(b"\0 \t\r\xef\xbb\xbf"):
+        return Decoded((), problem)
+    text = line.replace(b"\0", b"").decode("utf-8", errors="replace")
+    values: list[dict[str, Any]] = []
+    position = 0
+    for _ in range(MAX_RECOVERY_ATTEMPTS):
+        match = _OBJECT_START.search(text, position)
+        if match is None:
+            break
+        try:
+            value, end = _DECODER.raw_decode(text, match.start())
+            value = _clean(value)
+        except (ValueError, RecursionError):
+            position = match.start() + 1
+            continue
+        # Inside a cut record every nested object parses too; only a whole record counts.
+        if _RECORD_KEYS & value.keys():
+            values.append(value)
+            position = end
+        else:
+            position = match.start() + 1
+    return Decoded(tuple(values), problem)
+
+
+def _problem(line: bytes) -> str:
+    if not line.strip():
+        return "an empty line"
+    if b"\0" in line:
+        return "NUL bytes in the line"
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"invalid UTF-8 at byte {error.start}"
+    try:
+        json.loads(line)
+    except RecursionError:
+        return "nested too deeply"
+    except ValueError as error:
+        detail = str(error).partition(": line")[0]
+        return f"not one JSON object ({detail[:80]})"
+    return "not strict JSON (a NaN, an infinity, a huge number or a lone surrogate)"
+
+
+def _clean(value: Any) -> Any:
+    """The same value without lone surrogates, which no UTF-8 file can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return value

@@ -1,0 +1,185 @@
+"""Every path of a store, and the rules for names. Reads nothing but directory listings.
+
+Paths inside the store are text with `/`, as git spells them; paths on disk are `pathlib.Path`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from acontext_fs.errors import InvalidName, StoreError
+
+SETTINGS_FILE = "acontext.toml"
+LOCAL_FOLDER = ".acontext"
+SPACES_FOLDER = "spaces"
+SKILL_FILE = "SKILL.md"
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_WINDOWS_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
+)
+NAME_LENGTH_MAX = 64
+SESSION_ID_LENGTH_MAX = 128
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return `name` if it can name a space or a skill.
+
+    Raises:
+        InvalidName: it breaks the rules; the text says which.
+    """
+    if not _NAME.fullmatch(name) or len(name) > NAME_LENGTH_MAX:
+        raise InvalidName(
+            f"{name!r} cannot name a {kind}: use lower-case letters and digits joined by single "
+            f"hyphens, at most {NAME_LENGTH_MAX} characters"
+        )
+    if name in _WINDOWS_DEVICES:
+        raise InvalidName(f"{name!r} cannot name a {kind}: Windows reserves it; use another name")
+    return name
+
+
+def check_session_id(session_id: str) -> str:
+    """Return `session_id` if a session file can be called that.
+
+    Raises:
+        InvalidName: it breaks the rules; the text says which.
+    """
+    if not _SESSION_ID.fullmatch(session_id) or len(session_id) > SESSION_ID_LENGTH_MAX:
+        raise InvalidName(
+            f"{session_id!r} cannot be a session id: use letters, digits, '.', '_' and '-', not "
+            f"starting with '.', at most {SESSION_ID_LENGTH_MAX} characters"
+        )
+    if session_id.partition(".")[0].lower() in _WINDOWS_DEVICES or session_id.endswith("."):
+        raise InvalidName(
+            f"{session_id!r} cannot be a session id: Windows cannot store it; use another name"
+        )
+    return session_id
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SessionPlace:
+    """Where one session lives: its space and the path of its file below `sessions/`, no suffix.
+
+    `stem_path` is `2026/05/01/x` for `spaces/<space>/sessions/2026/05/01/x.jsonl`; tasks and
+    progress mirror it.
+    """
+
+    space: str
+    stem_path: str
+
+    @property
+    def session_id(self) -> str:
+        return self.stem_path.rpartition("/")[2]
+
+    @property
+    def session_path(self) -> str:
+        return f"{SPACES_FOLDER}/{self.space}/sessions/{self.stem_path}.jsonl"
+
+    @property
+    def tasks_path(self) -> str:
+        return f"{SPACES_FOLDER}/{self.space}/tasks/{self.stem_path}.jsonl"
+
+    @property
+    def progress_path(self) -> str:
+        return f"{SPACES_FOLDER}/{self.space}/progress/{self.stem_path}.json"
+
+    def __str__(self) -> str:
+        return f"{self.space}/{self.session_id}"
+
+
+def place_of(path: str) -> SessionPlace | None:
+    """The session whose transcript, tasks or progress `path` (in the store, with `/`) is."""
+    parts = path.split("/")
+    if len(parts) < 4 or parts[0] != SPACES_FOLDER or not _NAME.fullmatch(parts[1]):
+        return None
+    suffix = {"sessions": ".jsonl", "tasks": ".jsonl", "progress": ".json"}.get(parts[2])
+    if suffix is None or not parts[-1].endswith(suffix):
+        return None
+    place = SessionPlace(parts[1], "/".join(parts[3:])[: -len(suffix)])
+    try:
+        check_session_id(place.session_id)
+    except InvalidName:
+        return None
+    return place
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of the store at `root`."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.root / SETTINGS_FILE
+
+    @property
+    def local(self) -> Path:
+        """This machine's own folder; nothing in it is ever committed."""
+        return self.root / LOCAL_FOLDER
+
+    @property
+    def spaces(self) -> Path:
+        return self.root / SPACES_FOLDER
+
+    def space(self, space: str) -> Path:
+        return self.spaces / space
+
+    def skills(self, space: str) -> Path:
+        return self.spaces / space / "skills"
+
+    def path(self, inside: str) -> Path:
+        """The place on disk of a path inside the store."""
+        return self.root.joinpath(*inside.split("/"))
+
+    def inside(self, path: Path) -> str:
+        """The path inside the store of a place on disk."""
+        return path.relative_to(self.root).as_posix()
+
+    def space_names(self) -> list[str]:
+        """Names of the folders under `spaces/` that can be spaces, sorted."""
+        try:
+            entries = list(os.scandir(self.spaces))
+        except FileNotFoundError:
+            return []
+        return sorted(e.name for e in entries if _NAME.fullmatch(e.name) and e.is_dir())
+
+
+def walk_files(folder: Path, suffix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Every file below `folder` whose name ends in `suffix`, with its path below it, unsorted.
+
+    Symbolic links to folders are not followed; a folder that vanishes meanwhile is passed over.
+    """
+    stack = [("", folder)]
+    while stack:
+        prefix, current = stack.pop()
+        try:
+            with os.scandir(current) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append((f"{prefix}{entry.name}/", Path(entry.path)))
+                    elif entry.name.endswith(suffix):
+                        yield f"{prefix}{entry.name}", entry
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+
+
+def find_root(start: Path) -> Path:
+    """The store around `start`: the nearest folder at or above it with an `acontext.toml`.
+
+    Raises:
+        StoreError: there is none.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / SETTINGS_FILE).is_file():
+            return folder
+    raise StoreError(
+        f"no store at {start} or above it: make one with `acontext-fs init PATH`, "
+        "or name one with --store"
+    )
