@@ -1,0 +1,3 @@
+"""Agent memory that is a git repository."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Reads. Imports acontext_fs, never acontext_fs.daemon."""

@@ -1,0 +1,1 @@
+"""What a finished task teaches: by a model or by rules."""

@@ -1,0 +1,1 @@
+"""How a lesson changes the skills of a space: by a model or by rules."""
