@@ -12,7 +12,7 @@ from acontext_fs.errors import StoreError
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
-    """Replace `path` by `data`: unique temporary file beside it, fsync, rename, fsync of the folder.
+    """Replace `path` by `data`: unique temporary file beside it, fsync, rename, fsync the folder.
 
     The name of the temporary file begins with a dot and ends in `.tmp`, which no reader takes for
     content. With `durable` False nothing is synced (for files that may be lost).
