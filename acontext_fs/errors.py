@@ -15,6 +15,7 @@ AcontextError                    base; `remedy` says who is next: "retry", "wait
 └── ModelError                   the model gave no usable answer
     ├── ModelUnavailable         nothing answers, or it refuses everybody; wait, do not count it
     └── ModelMisbehaved          it answered with something that breaks the protocol; counted
+        └── FeatureRefused       it does not take tools, or not a schema; ask in another way
 
 The text of each is one sentence: what happened, where, and what to do next. It never contains a
 command that destroys anything, because agents run what error texts suggest.
@@ -74,9 +75,15 @@ class CommitConflict(HistoryError):
 
 
 class CommitHeld(HistoryError):
-    """A person is at work in the repository (merge, rebase, detached HEAD, a held lock)."""
+    """A person is at work: in the whole repository (merge, rebase, detached HEAD, a held lock), or,
+    where `path` is not empty, in that one file.
+    """
 
     remedy: ClassVar[Literal["retry", "wait", "person"]] = "wait"
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class ModelError(AcontextError):
@@ -99,4 +106,19 @@ class ModelUnavailable(ModelError):
 
 
 class ModelMisbehaved(ModelError):
-    """It answered with something that breaks the protocol, or not within the deadline."""
+    """It answered with something that breaks the protocol, or not within the deadline.
+
+    `tokens` is an estimate of what the failed request cost all the same; 0 when it was refused.
+    """
+
+    def __init__(self, message: str, tokens: int = 0) -> None:
+        super().__init__(message)
+        self.tokens = tokens
+
+
+class FeatureRefused(ModelMisbehaved):
+    """The endpoint does not take `feature` in a request; the same can be asked without it."""
+
+    def __init__(self, message: str, feature: Literal["tools", "schema"]) -> None:
+        super().__init__(message)
+        self.feature = feature

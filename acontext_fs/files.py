@@ -79,3 +79,15 @@ def reason(error: OSError) -> str:
         errno.EMFILE: "too many open files; raise the limit with `ulimit -n`",
     }.get(error.errno or 0)
     return f"{text} ({advice})" if advice else text
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, if they are not there.
+
+    Raises:
+        StoreError: the file system refused.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make the folder {path}: {reason(error)}") from error

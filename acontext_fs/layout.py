@@ -101,11 +101,7 @@ def place_of(path: str) -> SessionPlace | None:
     if suffix is None or not parts[-1].endswith(suffix):
         return None
     place = SessionPlace(parts[1], "/".join(parts[3:])[: -len(suffix)])
-    try:
-        check_session_id(place.session_id)
-    except InvalidName:
-        return None
-    return place
+    return place if is_session_id(place.session_id) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +179,12 @@ def find_root(start: Path) -> Path:
         f"no store at {start} or above it: make one with `acontext-fs init PATH`, "
         "or name one with --store"
     )
+
+
+def is_session_id(text: str) -> bool:
+    """Whether a session could be called `text`."""
+    try:
+        check_session_id(text)
+    except InvalidName:
+        return False
+    return True

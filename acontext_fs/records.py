@@ -54,8 +54,8 @@ class Line:
 class Cursor:
     """How far a session has been read: the first `line` lines, which are its first `offset` bytes.
 
-    `fingerprint` is taken from the bytes that were read (see `acontext_fs.tail`), so that a reader
-    verifies before it resumes. The zero cursor has an empty fingerprint.
+    `fingerprint` is taken from the bytes that were read, so that a reader verifies before it
+    resumes (see `daemon/tail.py`). The zero cursor has an empty fingerprint.
     """
 
     offset: int = 0
@@ -163,11 +163,11 @@ class Batch:
 
     @property
     def first_line(self) -> int:
-        return self.before.line + 1
+        return self.lines[0].number
 
     @property
     def last_line(self) -> int:
-        return self.after.line
+        return self.lines[-1].number
 
 
 LineRange: TypeAlias = tuple[int, int]

@@ -1,0 +1,239 @@
+"""Session files: where they are, how a line gets onto one, and how its messages are read back.
+
+Reading here is for people and programs that ask about a session; the daemon has its own reader
+(`acontext_fs.daemon.tail`), which verifies before it resumes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+from uuid import uuid5
+
+from acontext_fs import files, formats, ids, jsonl, layout, progress
+from acontext_fs.clock import Clock, format_time, parse_time
+from acontext_fs.errors import SessionError, UsageError
+from acontext_fs.layout import Layout, SessionPlace
+from acontext_fs.progress import Progress
+from acontext_fs.records import Line, Message, MessageFormat, MetaPatch, Record, Unreadable
+
+STAMPS = frozenset({"message", "session", "event", "meta"})
+"""The values of `type` that are our own lines and are appended as they are."""
+
+
+def places(root: Layout, space: str | None = None) -> Iterator[SessionPlace]:
+    """Every session of the store (or of one space), unsorted. Files with bad names are left out."""
+    for name in [space] if space is not None else root.space_names():
+        for inside, _ in layout.walk_files(root.space(name) / "sessions", ".jsonl"):
+            place = layout.place_of(f"{layout.SPACES_FOLDER}/{name}/sessions/{inside}")
+            if place is not None:
+                yield place
+
+
+def misnamed(root: Layout) -> list[str]:
+    """The files below a `sessions/` folder that cannot be sessions because of their name."""
+    found = []
+    for space in root.space_names():
+        for inside, _ in layout.walk_files(root.space(space) / "sessions", ".jsonl"):
+            path = f"{layout.SPACES_FOLDER}/{space}/sessions/{inside}"
+            if layout.place_of(path) is None:
+                found.append(path)
+    return sorted(found)
+
+
+def find(root: Layout, space: str, session_id: str) -> SessionPlace | None:
+    """The place of a session in a space, or None. Looks where they usually are before it walks."""
+    layout.check_session_id(session_id)
+    folder = root.space(space) / "sessions"
+    if (folder / f"{session_id}.jsonl").is_file():
+        return SessionPlace(space, session_id)
+    for inside, _ in layout.walk_files(folder, f"{session_id}.jsonl"):
+        if inside.rpartition("/")[2] == f"{session_id}.jsonl":
+            return SessionPlace(space, inside.removesuffix(".jsonl"))
+    return None
+
+
+def new_place(space: str, session_id: str, now: float) -> SessionPlace:
+    """Where a session that starts `now` (seconds since the epoch) goes: a folder by day (UTC)."""
+    layout.check_session_id(session_id)
+    day = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    return SessionPlace(space, f"{day:%Y/%m/%d}/{session_id}")
+
+
+def stamp(
+    place: SessionPlace,
+    value: Mapping[str, Any],
+    clock: Clock,
+    *,
+    message_format: MessageFormat | None = None,
+    meta: Mapping[str, Any] | None = None,
+    index: int = 0,
+) -> dict[str, Any]:
+    """A line for `value`: our own kinds as they are, a provider's message wrapped and stamped.
+
+    The id is derived from the session, the time, the content and `index` (its place in the call).
+
+    Raises:
+        UsageError: `value` is not a message anybody could read; nothing is written.
+    """
+    if value.get("type") in STAMPS and "role" not in value:
+        line = dict(value)
+        if line["type"] != "meta":
+            line.setdefault("created_at", format_time(clock.now()))
+    else:
+        own = parse_time(value.get("created_at") or value.get("timestamp"))
+        created_at = own or format_time(clock.now())
+        content = hashlib.blake2b(jsonl.encode(dict(value)), digest_size=16).hexdigest()
+        name = f"append/{place.space}/{place.session_id}/{created_at}/{index}/{content}"
+        line = {
+            "type": "message",
+            "id": str(uuid5(ids.NAMESPACE, name)),
+            "created_at": created_at,
+            "format": message_format or formats.recognise(value),
+            "blob": dict(value),
+        }
+        if meta:
+            line["meta"] = dict(meta)
+    _check(line, place)
+    return line
+
+
+def _check(line: Mapping[str, Any], place: SessionPlace) -> None:
+    if line.get("format", "openai") not in get_args(MessageFormat):
+        raise UsageError(
+            f"{line['format']!r} is no message format: use {', '.join(get_args(MessageFormat))}"
+        )
+    data = jsonl.encode(dict(line))[:-1]
+    records = formats.read_line(
+        Line(1, 0, data), space=place.space, session_id=place.session_id, time=""
+    )
+    for record in records:
+        if isinstance(record, Unreadable):
+            raise UsageError(f"this cannot be appended to {place}: {record.reason}")
+
+
+def append(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Append `lines` in one write, so that lines of several processes never mix, and sync it.
+
+    Takes an advisory lock on the file against other appenders of ours; a program that just uses
+    `>>` is safe too, because the file is opened for appending. If somebody left half a line at the
+    end, it is ended first, so that it cannot swallow ours.
+
+    Raises:
+        SessionError: it could not be written as a whole; what was written of it is taken back.
+    """
+    data = b"".join(jsonl.encode(dict(line)) for line in lines)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise SessionError(f"cannot append to {path}: {files.reason(error)}") from error
+    try:
+        with _locked(descriptor):
+            _append(descriptor, data)
+    except OSError as error:
+        raise SessionError(f"cannot append to {path}: {files.reason(error)}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _append(descriptor: int, data: bytes) -> None:
+    size = os.fstat(descriptor).st_size
+    if size:
+        os.lseek(descriptor, size - 1, os.SEEK_SET)
+        if os.read(descriptor, 1) != b"\n":
+            data = b"\n" + data
+    written = 0
+    try:
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+    except OSError:
+        if os.fstat(descriptor).st_size == size + written:
+            os.ftruncate(descriptor, size)
+        raise
+    os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    if sys.platform == "win32":
+        yield  # Appending is atomic there too; only the check for half a line is not.
+        return
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def load_progress(root: Layout, place: SessionPlace) -> Progress:
+    """The progress of a session; of one never read, the zero progress.
+
+    Raises:
+        SessionError: the file is damaged.
+    """
+    data = files.read_bytes(root.path(place.progress_path))
+    return Progress() if data is None else progress.decode(data, place.progress_path)
+
+
+def complete_lines(data: bytes) -> list[Line]:
+    """The complete lines of a session file's bytes; half a line at the end is left out."""
+    lines = []
+    offset = 0
+    for number, piece in enumerate(data.split(b"\n")[:-1], start=1):
+        lines.append(Line(number, offset, piece))
+        offset += len(piece) + 1
+    return lines
+
+
+def session_time(facts: Mapping[str, Any]) -> str:
+    """The time a line takes that has none and for which none was noted."""
+    return parse_time(facts.get("created_at")) or "1970-01-01T00:00:00.000000Z"
+
+
+def read(root: Layout, place: SessionPlace) -> list[Record]:
+    """Every record of a session, in line order, with `meta` patches applied to their messages.
+
+    Raises:
+        SessionError: there is no such file, or it cannot be read.
+    """
+    data = files.read_bytes(root.path(place.session_path))
+    if data is None:
+        raise SessionError(f"there is no session file {place.session_path}")
+    state = load_progress(root, place)
+    records: list[Record] = []
+    for line in complete_lines(data):
+        time = state.time_of_line(line.number) or session_time(state.facts)
+        records.extend(
+            formats.read_line(line, space=place.space, session_id=place.session_id, time=time)
+        )
+    return _patched(records)
+
+
+def messages_on(root: Layout, place: SessionPlace, lines: set[int]) -> list[Message]:
+    """The messages that stand on the given lines."""
+    return [r for r in read(root, place) if isinstance(r, Message) and r.line in lines]
+
+
+def _patched(records: list[Record]) -> list[Record]:
+    patches: dict[str, dict[str, Any]] = {}
+    for record in records:
+        if isinstance(record, MetaPatch):
+            patches.setdefault(record.message_id, {}).update(record.meta)
+    if not patches:
+        return records
+    return [
+        dataclasses.replace(r, meta=progress.merge_facts(r.meta, patches[r.id]))
+        if isinstance(r, Message) and r.id in patches
+        else r
+        for r in records
+    ]

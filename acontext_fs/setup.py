@@ -1,0 +1,76 @@
+"""Making a store: the files it needs, committed; safe to repeat, and it makes a clone usable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from acontext_fs import files, history, layout, spaces, store
+from acontext_fs.clock import Clock, SystemClock
+from acontext_fs.commits import FileEdit, message_of
+from acontext_fs.history import History
+from acontext_fs.layout import Layout
+
+FIRST_SPACE = "default"
+
+SETTINGS_TEXT = """\
+# Settings of this store. They travel with it; a key or token never belongs in here.
+# An environment variable of the same name in capitals goes before a line of this file.
+# All keys and their defaults: docs/settings.md of acontext-fs.
+
+# Without a model the rules engine reads the transcripts. To use one, set LLM_API_KEY in the
+# environment, or name a server of your own (Ollama, vLLM, llama.cpp, LM Studio):
+# llm_base_url = "http://127.0.0.1:11434/v1"
+# llm_simple_model = "qwen3:8b"
+"""
+
+ATTRIBUTES = (
+    # Two machines that append to one session: both sets of lines are kept, never a conflict.
+    "spaces/*/sessions/**/*.jsonl merge=union -text",
+    "spaces/*/tasks/**/*.jsonl -text",
+    "spaces/*/progress/**/*.json -text",
+    "spaces/*/skills/**/*.md text eol=lf",
+)
+IGNORES = (f"/{layout.LOCAL_FOLDER}/", ".acontext-*.tmp")
+
+
+def init(root: Path, clock: Clock | None = None) -> list[str]:
+    """Make `root` a store, or complete one; return the paths that were written, [] if none.
+
+    Raises:
+        StoreError: the folder cannot be used (inside another repository, not writable).
+        DaemonRunning: something is missing, but a daemon owns the store.
+        CommitHeld: something is missing, and a person is at work in the repository.
+    """
+    clock = clock or SystemClock()
+    history.create(root)
+    place = Layout(root)
+    repository = History(root, clock)
+    edits = _missing(place)
+    if edits:
+        with store.own(place, "init", clock):
+            repository.commit(edits, message_of("Set up the store", _BODY, {}))
+    files.make_folder(place.local)
+    return [edit.path for edit in edits]
+
+
+_BODY = "Settings, git attributes, and a first space with two skills that tell what to file where."
+
+
+def _missing(place: Layout) -> list[FileEdit]:
+    """The files a store needs and `place` lacks."""
+    edits = []
+    if not place.settings.exists():
+        edits.append(FileEdit(layout.SETTINGS_FILE, SETTINGS_TEXT.encode()))
+    for name, wanted in ((".gitattributes", ATTRIBUTES), (".gitignore", IGNORES)):
+        have = files.read_bytes(place.root / name)
+        text = (have or b"").decode("utf-8", errors="surrogateescape")
+        lines = {line.strip() for line in text.split("\n")}
+        more = [line for line in wanted if line not in lines]
+        if more:
+            glue = "" if not text or text.endswith("\n") else "\n"
+            new = text + glue + "".join(f"{line}\n" for line in more)
+            edits.append(FileEdit(name, new.encode("utf-8", errors="surrogateescape"), have))
+    if not place.space_names():
+        for inside, data in spaces.template_files().items():
+            edits.append(FileEdit(f"{layout.SPACES_FOLDER}/{FIRST_SPACE}/{inside}", data))
+    return edits

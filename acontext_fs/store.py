@@ -1,0 +1,253 @@
+"""A store and its parts, as a program uses them; and how a store is made and owned.
+
+from acontext_fs import Store
+Store.open(path).space("default").session("x").append({"role": "user", "content": "..."})
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from filelock import FileLock, Timeout
+
+from acontext_fs import files, layout, sessions, settings, tasks
+from acontext_fs.clock import Clock, SystemClock, format_time
+from acontext_fs.errors import DaemonRunning, SessionError, StoreError
+from acontext_fs.layout import Layout, SessionPlace
+from acontext_fs.progress import Progress
+from acontext_fs.records import Message, MessageFormat, Record, Task
+from acontext_fs.settings import SpaceSettings
+
+
+class Store:
+    """One store on disk. Cheap to make; holds nothing open."""
+
+    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+        """Use `open`, which checks that there is a store at `root`."""
+        self.root = root
+        self.layout = Layout(root)
+        self.clock: Clock = clock or SystemClock()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str] | None = None, clock: Clock | None = None) -> Store:
+        """The store at or around `path` (default: the current directory).
+
+        Raises:
+            StoreError: there is none.
+        """
+        return cls(layout.find_root(Path(path) if path is not None else Path.cwd()), clock)
+
+    def space(self, name: str) -> Space:
+        """One space; it comes into being with its first session.
+
+        Raises:
+            InvalidName: `name` cannot name a space.
+        """
+        return Space(self, layout.check_name("space", name))
+
+    def spaces(self) -> list[Space]:
+        """The spaces there are, by name."""
+        return [Space(self, name) for name in self.layout.space_names()]
+
+    def sessions(self) -> list[Session]:
+        """All sessions, by space and path."""
+        return [session for space in self.spaces() for session in space.sessions()]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """One space of a store: sessions, and the skills learned from them."""
+
+    store: Store
+    name: str
+
+    def session(self, session_id: str) -> Session:
+        """One session, there or not; it comes into being when something is appended.
+
+        Raises:
+            InvalidName: `session_id` cannot be a session id.
+        """
+        found = sessions.find(self.store.layout, self.name, session_id)
+        now = self.store.clock.now()
+        return Session(self.store, found or sessions.new_place(self.name, session_id, now))
+
+    def sessions(self) -> list[Session]:
+        """Its sessions, by path."""
+        places = sorted(sessions.places(self.store.layout, self.name))
+        return [Session(self.store, place) for place in places]
+
+    def settings(self) -> SpaceSettings:
+        """What its `space.toml` says.
+
+        Raises:
+            SettingsError: the file is broken.
+        """
+        return settings.load_space(self.store.layout.space(self.name) / "space.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One conversation: a file that only grows."""
+
+    store: Store
+    place: SessionPlace
+
+    @property
+    def id(self) -> str:
+        return self.place.session_id
+
+    @property
+    def path(self) -> Path:
+        return self.store.layout.path(self.place.session_path)
+
+    def append(
+        self,
+        message: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        format: MessageFormat | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """Append one message or several, stamped, in one atomic write; return their ids.
+
+        A message is a provider's own (OpenAI, Anthropic, Gemini, recognised by shape unless
+        `format` says which) or one of our lines (`type` session, event or meta).
+
+        Raises:
+            UsageError: one of them is no message; nothing was written.
+            SessionError: the file cannot be written.
+        """
+        several = [message] if isinstance(message, Mapping) else list(message)
+        lines = [
+            sessions.stamp(
+                self.place,
+                one,
+                self.store.clock,
+                message_format=format,
+                meta=meta,
+                index=index,
+            )
+            for index, one in enumerate(several)
+        ]
+        sessions.append(self.path, lines)
+        return [line["id"] for line in lines if "id" in line]
+
+    def records(self) -> list[Record]:
+        """Every record of the session, in line order.
+
+        Raises:
+            SessionError: there is no such session.
+        """
+        return sessions.read(self.store.layout, self.place)
+
+    def messages(self) -> list[Message]:
+        """Its messages, in line order."""
+        return [record for record in self.records() if isinstance(record, Message)]
+
+    def progress(self) -> Progress:
+        """How far it has been read and learned."""
+        return sessions.load_progress(self.store.layout, self.place)
+
+    def tasks(self) -> list[Task]:
+        """Its tasks in order, without the planning section."""
+        return [task for task in self.all_tasks() if not task.is_planning]
+
+    def all_tasks(self) -> tuple[Task, ...]:
+        """Its tasks in order, the planning section (order 0) first if there is one.
+
+        Raises:
+            SessionError: the tasks file is damaged.
+        """
+        data = files.read_bytes(self.store.layout.path(self.place.tasks_path))
+        return () if data is None else tasks.decode(data, self.place.tasks_path)
+
+
+def find_session(store: Store, name: str) -> Session:
+    """The session called `name`: its id, `<space>.<id>`, `<space>/<id>`, or the path of its file.
+
+    Raises:
+        SessionError: there is none, or more than one; the text lists them.
+    """
+    root = store.layout
+    spaces = root.space_names()
+    candidates: list[SessionPlace] = []
+    place = layout.place_of(name.replace(os.sep, "/"))
+    if place is not None and root.path(place.session_path).is_file():
+        return Session(store, place)
+    for space in spaces:
+        for prefix in ("", f"{space}.", f"{space}/"):
+            rest = name.removeprefix(prefix)
+            if name.startswith(prefix) and layout.is_session_id(rest):
+                found = sessions.find(root, space, rest)
+                if found is not None and found not in candidates:
+                    candidates.append(found)
+    if len(candidates) == 1:
+        return Session(store, candidates[0])
+    if candidates:
+        names = " or ".join(f"{c.space}.{c.session_id}" for c in sorted(candidates))
+        raise SessionError(f"{name!r} names more than one session: say {names}")
+    raise SessionError(
+        f"there is no session {name!r} in {store.root}: `acontext-fs sessions` lists them"
+    )
+
+
+# -- owning a store ---------------------------------------------------------------------------
+
+
+@contextmanager
+def own(root: Layout, command: str, clock: Clock) -> Iterator[None]:
+    """Be the one process that commits to the store, until the block ends or the process dies.
+
+    The lock is the operating system's, so a crash releases it; who holds it is written beside.
+
+    Raises:
+        DaemonRunning: another process owns the store; the text says which.
+        StoreError: the folder cannot be written.
+    """
+    note = root.local / "owner.json"
+    try:
+        root.local.mkdir(exist_ok=True)
+        lock = FileLock(root.local / "owner.lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise DaemonRunning(f"{owner(root) or 'another process'} owns {root.root}") from None
+    except OSError as error:
+        raise StoreError(f"cannot write to {root.local}: {files.reason(error)}") from error
+    try:
+        since = format_time(clock.now())
+        held = {"pid": os.getpid(), "command": command, "since": since}
+        files.write_atomic(note, orjson.dumps(held), durable=False)
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def owner(root: Layout) -> str:
+    """Who owns the store now ("`acontext-fs daemon` (process 42, since ...)"), "" if nobody."""
+    if not is_owned(root):
+        return ""
+    data = files.read_bytes(root.local / "owner.json")
+    if data is None:
+        return "another process"
+    held = orjson.loads(data)
+    return f"`acontext-fs {held['command']}` (process {held['pid']}, since {held['since']})"
+
+
+def is_owned(root: Layout) -> bool:
+    """Whether a process owns the store at this moment."""
+    if not (root.local / "owner.lock").exists():
+        return False
+    try:
+        with FileLock(root.local / "owner.lock", timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        # A store on a read-only disk: whoever owns it, it is not a process of this machine.
+        return False

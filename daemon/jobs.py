@@ -1,0 +1,51 @@
+"""A piece of slow work under way, with what its result has to be applied to."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from acontext_fs.daemon.batches import Reading
+from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.progress import Failure
+from acontext_fs.records import Batch, Extraction, Learned, LearnWork, Skip, Task
+
+
+@dataclass(slots=True, eq=False)
+class BatchJob:
+    """An extraction. `failure` says why it was given up, `unextracted` that there is nothing to
+    extract (no messages, or tracking is off); `level` that the transcript goes into the commit.
+    `again` is the failure this is another attempt at; then the session's cursor stays.
+    `held` says why the result cannot be committed yet, `retry_at` when that is tried again.
+    """
+
+    session: Tracked
+    batch: Batch
+    reading: Reading
+    seen: str
+    base: tuple[Task, ...]
+    level: bool
+    again: Failure | None = None
+    future: Future[Extraction] | None = None
+    unextracted: bool = False
+    failure: str = ""
+    attempts: int = 0
+    held: str = ""
+    retry_at: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class LearnJob:
+    """A learning; the fields mean what they mean for a batch."""
+
+    session: Tracked
+    work: LearnWork
+    future: Future[Learned | Skip] | None = None
+    failure: str = ""
+    attempts: int = 0
+    held: str = ""
+    retry_at: float = 0.0
+
+
+Job: TypeAlias = BatchJob | LearnJob

@@ -1,0 +1,157 @@
+"""What is to be learned next from a session, and what a learning is committed as.
+
+Decides, and does nothing: reading and committing are the pipeline's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from acontext_fs import layout, tasks
+from acontext_fs.commits import FileEdit, message_of
+from acontext_fs.daemon import batches
+from acontext_fs.layout import SessionPlace
+from acontext_fs.progress import Progress
+from acontext_fs.records import (
+    Learned,
+    Learning,
+    PreferenceSubject,
+    Skip,
+    Task,
+    TaskSubject,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A learning that was given up, and why."""
+
+    reason: str
+
+
+def next_task(found: Sequence[Task], *, quiet: bool) -> Task | None:
+    """The first finished task that waits to be learned from.
+
+    The last request of a session that is still being written to is left alone: the user's next
+    words may undo its outcome.
+    """
+    asked = tasks.requests(found)
+    for task in asked:
+        waits = task.learning is not None and task.learning.status == "pending"
+        if waits and task.is_finished and (quiet or task is not asked[-1]):
+            return task
+    return None
+
+
+def new_preferences(found: Sequence[Task], state: Progress) -> tuple[str, ...]:
+    """The preferences of a session that were not yet offered to the learner."""
+    planning = tasks.find(found, 0)
+    return planning.preferences[state.preferences_learned :] if planning else ()
+
+
+def day_of(subject: TaskSubject | PreferenceSubject, found: Sequence[Task], state: Progress) -> str:
+    """The day a learning belongs to: the session's `original_date`, else that of the messages."""
+    configs = state.facts.get("configs")
+    original = configs.get("original_date") if isinstance(configs, Mapping) else None
+    if isinstance(original, str) and len(original) >= 10 and original[4:5] in "-/":
+        return original[:10].replace("/", "-")
+    if isinstance(subject, TaskSubject):
+        return subject.task.updated_at[:10]
+    return max((task.updated_at for task in found), default="1970-01-01")[:10]
+
+
+def after(
+    subject: TaskSubject | PreferenceSubject,
+    outcome: Learned | Skip | Failed,
+    found: tuple[Task, ...],
+    state: Progress,
+) -> tuple[tuple[Task, ...], Progress]:
+    """The session's tasks and progress once a learning is done, skipped or given up."""
+    match outcome:
+        case Learned(summary=summary):
+            learning = Learning("learned", summary)
+        case Skip(reason=reason):
+            learning = Learning("skipped", reason)
+        case Failed(reason=reason):
+            learning = Learning("failed", reason)
+    if isinstance(subject, TaskSubject):
+        found = tuple(
+            dataclasses.replace(task, learning=learning) if task.id == subject.task.id else task
+            for task in found
+        )
+    else:
+        state = dataclasses.replace(
+            state,
+            preferences_learned=state.preferences_learned + len(subject.preferences),
+            preferences_note=f"{learning.status}: {learning.reason}",
+        )
+    return found, dataclasses.replace(state, learning_pending=batches.waiting(found, state))
+
+
+def is_wanted(subject: TaskSubject | PreferenceSubject, found: Sequence[Task]) -> bool:
+    """Whether a learning that is done still fits: its task may have been reopened meanwhile."""
+    if isinstance(subject, PreferenceSubject):
+        return True
+    task = next((task for task in found if task.id == subject.task.id), None)
+    return task is not None and task.status == subject.task.status and task.learning is not None
+
+
+def edits_of(
+    place: SessionPlace, outcome: Learned | Skip | Failed, skills: Mapping[str, bytes]
+) -> list[FileEdit]:
+    """The skill files a learning changes, each with what the learner read there."""
+    if not isinstance(outcome, Learned):
+        return []
+    folder = f"{layout.SPACES_FOLDER}/{place.space}/skills"
+    return [
+        FileEdit(f"{folder}/{edit.path}", edit.content, skills.get(edit.path))
+        for edit in outcome.edits
+    ]
+
+
+def commit_message(
+    place: SessionPlace,
+    subject: TaskSubject | PreferenceSubject,
+    outcome: Learned | Skip | Failed,
+    model: str,
+) -> str:
+    """What the commit of a learning says."""
+    task = subject.task if isinstance(subject, TaskSubject) else None
+    what = f"task {task.order} of {place}" if task else f"the preferences of {place}"
+    match outcome:
+        case Learned(summary=summary, edits=edits):
+            title = summary or f"Learn from {what}"
+            changed = "\n".join(f"- {edit.path}" for edit in edits)
+            body = f"Learned from {what}{_said(task)}.\n{changed}"
+        case Skip(reason=reason):
+            title, body = f"Skip learning from {what}", reason
+        case Failed(reason=reason):
+            title, body = f"Give up learning from {what}", reason
+    return message_of(
+        title,
+        body,
+        {
+            "Acontext-Kind": "skills" if isinstance(outcome, Learned) else "tasks",
+            "Acontext-Session": str(place),
+            "Acontext-Task": task.id if task else "",
+            "Acontext-Lines": tasks.format_lines(task.lines) if task else "",
+            "Acontext-Model": model,
+        },
+    )
+
+
+def _said(task: Task | None) -> str:
+    return f' ("{" ".join(task.description.split())[:100]}", {task.status})' if task else ""
+
+
+def again(found: tuple[Task, ...], state: Progress) -> tuple[tuple[Task, ...], Progress]:
+    """Tasks and progress with every failed learning waiting once more."""
+    retried = tuple(
+        dataclasses.replace(task, learning=Learning("pending"))
+        if task.learning is not None and task.learning.status == "failed"
+        else task
+        for task in found
+    )
+    return retried, dataclasses.replace(state, learning_pending=batches.waiting(retried, state))

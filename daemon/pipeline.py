@@ -1,0 +1,407 @@
+"""The flow from lines to commits, one step at a time.
+
+`Pipeline.step` does whatever is due and returns; the service calls it in a loop, tests call it
+themselves. Only this module starts jobs, from one thread; jobs (an extraction, a learning) run
+elsewhere, get values and return values. At most one batch of a session and one learning of a space
+is under way. Results are committed by `daemon/committer.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from acontext_fs import files, sessions, settings, skills, tasks
+from acontext_fs.clock import format_time
+from acontext_fs.daemon import batches, failures, intake, lessons
+from acontext_fs.daemon.buffer import Limits
+from acontext_fs.daemon.committer import Committer, Event
+from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
+from acontext_fs.daemon.roster import Roster
+from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.daemon.work import Workers
+from acontext_fs.errors import AcontextError, ModelUnavailable
+from acontext_fs.records import ExtractWork, LearnWork, PreferenceSubject, Task, TaskSubject
+from acontext_fs.settings import Settings
+from acontext_fs.store import Store
+
+FINISHED_MAX = 64
+"""How many results may wait for their commit before no further job is started."""
+BATCHES_A_STEP_MAX = 8
+"""How many batches of one session are done before others get their turn."""
+ARCHIVED_AT_ONCE_MAX = 50
+"""How many transcripts one archive commit holds at most."""
+KEPT_BYTES_MAX = 64 * 1024 * 1024
+"""How much that git does not have yet is kept in memory; past it the largest is archived now."""
+MODEL_PAUSE_SECONDS = (2.0, 300.0)
+"""How long to leave an unavailable model alone: at first, and at most (doubled in between)."""
+MODEL_PAUSE_SECONDS_MAX = 24 * 3600.0
+"""The longest Retry-After that is believed."""
+HELD_SECONDS = 30.0
+"""How long a session with a damaged file is left alone."""
+REST_SECONDS_MAX = 60.0
+BLOCKED_SECONDS = 0.25
+"""How soon to come back for what is due but has to wait for something else."""
+
+
+class Pipeline:
+    """All sessions of a store, and what is to be done with each. Used by one thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: Settings,
+        workers: Workers,
+        report: Callable[[Event], None] = lambda event: None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`report` hears what happens; `wake` is called, from any thread, when a job is done."""
+        self.store = store
+        self.options = options
+        self.workers = workers
+        self.limits = Limits(
+            options.project_session_message_buffer_max_turns,
+            options.project_session_message_buffer_max_overflow,
+            options.project_session_message_buffer_ttl_seconds,
+        )
+        self.committer = Committer(store, workers.extractor.name, report)
+        self.roster = Roster(store, self.committer, self.limits, report)
+        self.model_reason = ""
+        self._model_until = 0.0
+        self._model_pause = MODEL_PAUSE_SECONDS[0]
+        self._jobs: list[Job] = []
+        self._report = report
+        self._wake = wake
+
+    def step(self) -> float:
+        """Do what is due; return after how many seconds there is something to do again."""
+        for session in self.roster.active():
+            self.roster.look(session)
+        self._settle()
+        more = self._start_batches()
+        self._start_learning()
+        self._archive()
+        return 0.0 if more else self._rest()
+
+    def _settle(self) -> None:
+        self._collect()
+        self.committer.commit_finished()
+
+    # -- batches ----------------------------------------------------------------------------------
+
+    def _start_batches(self) -> bool:
+        """Start what is due; True if there is more than one step should do."""
+        more = False
+        for session in self.roster.active():
+            for _ in range(BATCHES_A_STEP_MAX):
+                if not self._may_start(session) or not self._start_batch(session):
+                    break
+                self._settle()
+                if session.running or session.batch is not None:
+                    break
+                self.roster.look(session)
+            else:
+                more = True
+        return more
+
+    def _may_start(self, session: Tracked) -> bool:
+        due = session.batch_due_at(self.limits)
+        return due is not None and due <= self._now() and self._may_work(session)
+
+    def _may_work(self, session: Tracked) -> bool:
+        held = session.held and session.retry_at > self._now()
+        full = len(self.committer.finished) >= FINISHED_MAX
+        return not held and not full and not self.committer.reason
+
+    def _start_batch(self, session: Tracked) -> bool:
+        try:
+            if not self._take_batch(session) or session.batch is None:
+                return False
+            reading = batches.read(session.place, session.batch, session.batch_seen)
+            work = self._extract_work(session, reading)
+        except AcontextError as error:
+            self._hold(session, str(error))
+            return False
+        session.held = ""
+        job = BatchJob(
+            session,
+            session.batch,
+            reading,
+            session.batch_seen,
+            work.tasks,
+            self._is_quiet(session),
+            session.again[0] if session.again else None,
+        )
+        state = batches.advance(session.progress, session.batch, reading, session.batch_seen)
+        if not reading.messages or not state.is_tracked:
+            job.unextracted = True
+        elif not self._model_ready():
+            return False
+        else:
+            job.future = self.workers.executor.submit(self.workers.extractor.extract, work)
+            job.future.add_done_callback(lambda _: self._wake())
+        session.running = True
+        self._jobs.append(job)
+        return True
+
+    def _take_batch(self, session: Tracked) -> bool:
+        """See that the session has a batch: one begun, one given up, or what is pending."""
+        if session.batch is not None:
+            return True
+        session.batch_seen = format_time(self.store.clock.now())
+        if session.again:
+            session.batch = failures.batch_of(self.store.layout, session, session.again[0])
+        elif session.buffer is not None:
+            session.batch = session.buffer.take(self.limits, self._now(), flush=session.flush)
+        return session.batch is not None
+
+    def _extract_work(self, session: Tracked, reading: batches.Reading) -> ExtractWork:
+        place, root = session.place, self.store.layout
+        name = self.workers.extractor.name
+        count = self.options.project_session_message_use_previous_messages_turns
+        return ExtractWork(
+            space=place.space,
+            session_id=place.session_id,
+            messages=reading.messages,
+            previous=intake.previous_messages(
+                root, session, count if self.workers.uses_model else 0
+            ),
+            tasks=self._tasks(session),
+            carry=session.progress.carry if session.progress.extractor == name else {},
+            criteria=settings.criteria(self.options, self._space(session)),
+        )
+
+    def _is_quiet(self, session: Tracked) -> bool:
+        """Whether the batch is the last for now: then the transcript is archived with it."""
+        if session.unread or (session.buffer is not None and len(session.buffer)):
+            return False
+        return session.flush or self._now() - session.grown_at >= self.limits.ttl_seconds
+
+    # -- learning ---------------------------------------------------------------------------------
+
+    def _start_learning(self) -> None:
+        jobs = (*self._jobs, *self.committer.finished)
+        busy = {job.session.place.space for job in jobs if isinstance(job, LearnJob)}
+        for session in self.roster.active():
+            while session.place.space not in busy and self._may_learn(session):
+                job = self._start_learn_job(session)
+                if job is None:
+                    break
+                self._settle()
+                if job in self._jobs or job in self.committer.finished:
+                    busy.add(session.place.space)
+
+    def _may_learn(self, session: Tracked) -> bool:
+        return (
+            session.progress.learning_pending > 0
+            and not session.running
+            and not session.nothing_to_learn
+            and session.retry_at <= self._now()
+            and self._may_work(session)
+        )
+
+    def _start_learn_job(self, session: Tracked) -> LearnJob | None:
+        try:
+            work = self._learn_work(session)
+        except AcontextError as error:
+            self._hold(session, str(error))
+            return None
+        session.held = ""
+        session.nothing_to_learn = work is None and session.is_read
+        if work is None or not self._model_ready():
+            return None
+        job = LearnJob(session, work, self.workers.executor.submit(self.workers.learn, work))
+        if job.future is not None:
+            job.future.add_done_callback(lambda _: self._wake())
+        self._jobs.append(job)
+        return job
+
+    def _learn_work(self, session: Tracked) -> LearnWork | None:
+        """What is to be learned next from a session; None if it has to wait."""
+        place, root = session.place, self.store.layout
+        if not self._space(session).learn:
+            return None
+        found = self._tasks(session)
+        subject: TaskSubject | PreferenceSubject
+        voiced = lessons.new_preferences(found, session.progress)
+        if voiced:
+            subject = PreferenceSubject(voiced)
+        else:
+            quiet = session.learn_now or session.is_read
+            task = lessons.next_task(found, quiet=quiet)
+            if task is None:
+                return None
+            lines = {n for first, last in task.lines for n in range(first, last + 1)}
+            subject = TaskSubject(task, tuple(sessions.messages_on(root, place, lines)))
+        return LearnWork(
+            space=place.space,
+            session_id=place.session_id,
+            subject=subject,
+            tasks=found,
+            skills=skills.snapshot(root.skills(place.space)),
+            date=lessons.day_of(subject, found, session.progress),
+        )
+
+    # -- what jobs came back with -----------------------------------------------------------------
+
+    def _model_ready(self) -> bool:
+        if not self.workers.uses_model:
+            return True
+        running = sum(job.future is not None for job in self._jobs)
+        if running >= self.workers.slots or self._model_until > self._now():
+            return False
+        self.model_reason = self.workers.budget_reason()
+        return not self.model_reason
+
+    def _collect(self) -> None:
+        for job in list(self._jobs):
+            if job.future is not None and not job.future.done():
+                continue
+            self._jobs.remove(job)
+            error = job.future.exception() if job.future is not None else None
+            if error is None:
+                if job.future is not None:
+                    self._model_pause, self.model_reason = MODEL_PAUSE_SECONDS[0], ""
+                self.committer.finished.append(job)
+            elif isinstance(error, ModelUnavailable):
+                self._pause_model(job, error)
+            else:
+                self._count_failure(job, error)
+
+    def _pause_model(self, job: Job, error: ModelUnavailable) -> None:
+        """Nothing answers: all wait, and no batch is counted as failed for it."""
+        self._free(job)
+        wait = error.retry_after_seconds or self._model_pause
+        self._model_pause = min(self._model_pause * 2, MODEL_PAUSE_SECONDS[1])
+        until = self._now() + min(wait, MODEL_PAUSE_SECONDS_MAX)
+        self._model_until = max(self._model_until, until)
+        if self.model_reason != str(error):
+            self._report(Event("waiting", job.session.place, str(error)))
+        self.model_reason = str(error)
+
+    def _count_failure(self, job: Job, error: BaseException) -> None:
+        session = job.session
+        expected = isinstance(error, AcontextError)
+        reason = str(error) if expected else f"internal error: {error!r}"
+        session.attempts += 1
+        session.last_error = reason
+        # The rules engine is deterministic: what failed once fails again.
+        if session.attempts >= batches.ATTEMPTS_MAX or not self.workers.uses_model:
+            job.failure, job.attempts = reason, session.attempts
+            self.committer.finished.append(job)
+            return
+        delay = batches.BACKOFF_SECONDS[min(session.attempts, len(batches.BACKOFF_SECONDS)) - 1]
+        session.retry_at = self._now() + delay
+        self._free(job)
+        text = f"attempt {session.attempts} failed, again in {delay:.0f} s: {reason}"
+        self._report(Event("retry", session.place, text))
+
+    @staticmethod
+    def _free(job: Job) -> None:
+        if isinstance(job, BatchJob):
+            job.session.running = False
+
+    # -- the archive, and what is left to do ------------------------------------------------------
+
+    def _archive(self, *, everything: bool = False) -> None:
+        if self.committer.reason:
+            return
+        now, ttl = float("inf") if everything else self._now(), self.limits.ttl_seconds
+        active = self.roster.active()
+        due = [s for s in active if (at := s.archive_due_at(ttl)) is not None and at <= now]
+        kept = sorted((s for s in active if s.kept), key=lambda s: len(s.kept), reverse=True)
+        size = sum(len(session.kept) for session in kept)
+        for session in kept:
+            if size <= KEPT_BYTES_MAX:
+                break
+            size -= len(session.kept)
+            if session not in due:
+                due.append(session)
+        for start in range(0, len(due), ARCHIVED_AT_ONCE_MAX):
+            self.committer.archive(due[start : start + ARCHIVED_AT_ONCE_MAX])
+
+    def finish(self) -> None:
+        """Commit what is done and bring git level with the transcripts; before a stop."""
+        self._settle()
+        self._archive(everything=True)
+
+    def _rest(self) -> float:
+        """Seconds until something is due; lets the sessions rest for which nothing is."""
+        now = self._now()
+        waits = [REST_SECONDS_MAX]
+        if self.committer.reason:
+            waits.append(self.committer.retry_at - now)
+        if self._model_until > now:
+            waits.append(self._model_until - now)
+        waits += [job.retry_at - now for job in self.committer.finished if job.held]
+        for session in self.roster.active():
+            moments = [
+                session.batch_due_at(self.limits),
+                session.archive_due_at(self.limits.ttl_seconds),
+                session.retry_at if session.held or session.attempts else None,
+            ]
+            wanted = [moment for moment in moments if moment is not None]
+            waits += [moment - now if moment > now else BLOCKED_SECONDS for moment in wanted]
+            if not wanted and self._is_settled(session):
+                session.flush = session.learn_now = False
+                self.roster.rest(session)
+        return max(0.02, min(waits))
+
+    def _is_settled(self, session: Tracked) -> bool:
+        learned = session.progress.learning_pending == 0 or session.nothing_to_learn
+        return bool(session.lost) or (session.is_read and not session.running and learned)
+
+    # -- on request -------------------------------------------------------------------------------
+
+    def hurry(
+        self, chosen: Iterable[Tracked], *, learn_only: bool = False, failed: bool = False
+    ) -> None:
+        """Do now what is pending of these sessions, without waiting for them to go quiet.
+
+        With `failed`, also try again what was given up.
+        """
+        for session in chosen:
+            if failed:
+                session.again = list(session.progress.failures) if session.batch is None else []
+                self.committer.learn_again(session)
+            session.flush = not learn_only
+            session.learn_now = True
+            session.nothing_to_learn = False
+            session.retry_at = session.archive_retry_at = 0.0
+            self.roster.rouse(session)
+        for job in self.committer.finished:
+            job.retry_at = 0.0
+        self.committer.retry_at = 0.0
+        self._model_until = 0.0
+
+    def is_done(self, session: Tracked) -> bool:
+        """Whether nothing is left to do for a session, or nothing can be done now."""
+        return not self.roster.is_active(session) or bool(self.why_stuck(session))
+
+    def why_stuck(self, session: Tracked) -> str:
+        """Why nothing more can be done for a session until a person acts, "" if it can."""
+        waiting = [j.held for j in self.committer.finished if j.session is session and j.held]
+        return session.lost or session.held or session.archive_held or "".join(waiting[:1])
+
+    def why_waiting(self) -> str:
+        """What keeps everything from going on, "" if nothing does."""
+        return self.committer.reason or self.model_reason
+
+    # -- small things -----------------------------------------------------------------------------
+
+    def _hold(self, session: Tracked, reason: str) -> None:
+        if session.held != reason:
+            self._report(Event("held", session.place, reason))
+        session.held = session.last_error = reason
+        session.retry_at = self._now() + HELD_SECONDS
+
+    def _tasks(self, session: Tracked) -> tuple[Task, ...]:
+        place = session.place
+        data = files.read_bytes(self.store.layout.path(place.tasks_path))
+        return tasks.decode(data, place.tasks_path) if data is not None else ()
+
+    def _space(self, session: Tracked) -> settings.SpaceSettings:
+        folder = self.store.layout.space(session.place.space)
+        return settings.load_space(folder / "space.toml")
+
+    def _now(self) -> float:
+        return self.store.clock.monotonic()

@@ -1,0 +1,155 @@
+"""All sessions of a store, which of them need attention, and what became of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from acontext_fs import layout, sessions
+from acontext_fs.daemon import archive, intake
+from acontext_fs.daemon.buffer import Limits
+from acontext_fs.daemon.committer import Committer, Event
+from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.errors import AcontextError
+from acontext_fs.layout import SessionPlace
+from acontext_fs.store import Store
+
+
+class Roster:
+    """The sessions by the path of their file. Used by one thread."""
+
+    def __init__(
+        self, store: Store, committer: Committer, limits: Limits, report: Callable[[Event], None]
+    ) -> None:
+        self.all: dict[str, Tracked] = {}
+        self._active: set[str] = set()
+        self._ids: dict[tuple[str, str], str] = {}
+        self._store = store
+        self._committer = committer
+        self._limits = limits
+        self._report = report
+        self._head = ""
+
+    def scan(self) -> None:
+        """Look at every session file there is: what events may have missed is found here."""
+        head = self._committer.history.head()
+        moved = head not in (self._head, self._committer.last_commit)
+        self._head = head
+        found = {place.session_path: place for place in sessions.places(self._store.layout)}
+        for path in sorted(found.keys() | self.all.keys()):
+            session = self.all.get(path)
+            if session is None:
+                self._begin(found[path])
+                continue
+            if moved:
+                self._reload_if_changed(session)
+            if intake.stamp_of(self._store.root / path) != session.stamp:
+                self._active.add(path)
+
+    def note(self, path: str) -> None:
+        """A path in the store (with `/`) deserves a look."""
+        place = layout.place_of(path)
+        if place is None:
+            return
+        session = self.all.get(place.session_path)
+        if session is None:
+            if path == place.session_path and (self._store.root / path).is_file():
+                self._begin(place)
+        elif path == place.session_path:
+            self._active.add(path)
+        elif path == place.progress_path:
+            self._reload_if_changed(session)
+
+    def active(self) -> list[Tracked]:
+        """The sessions for which something may be due, in a fixed order."""
+        return [self.all[path] for path in sorted(self._active)]
+
+    def is_active(self, session: Tracked) -> bool:
+        """Whether something may be due for a session."""
+        return session.place.session_path in self._active
+
+    def rouse(self, session: Tracked) -> None:
+        """Give a session attention."""
+        if session.place.session_path in self.all:
+            self._active.add(session.place.session_path)
+
+    def rest(self, session: Tracked) -> None:
+        """Leave a session alone until its file changes."""
+        self._active.discard(session.place.session_path)
+
+    def look(self, session: Tracked) -> None:
+        """Read what is new of a session, and deal with a file that is not what it was."""
+        if session.is_duplicate:
+            return
+        was = session.lost
+        try:
+            intake.look(self._store.layout, session, self._limits, self._store.clock)
+        except AcontextError as error:
+            session.lost = str(error)
+        if session.lost and not was:
+            self._lose(session)
+        elif was and not session.lost:
+            self._report(Event("found", session.place, "is as it was again; reading on"))
+        if session.stamp is None and intake.zero(session) and not session.lost:
+            self._forget(session)
+
+    def select(self, paths: Iterable[str]) -> list[Tracked]:
+        """The sessions of the given paths; all of them if none is given."""
+        chosen = list(paths)
+        if not chosen:
+            return [self.all[path] for path in sorted(self.all)]
+        return [self.all[path] for path in chosen if path in self.all]
+
+    def _begin(self, place: SessionPlace) -> None:
+        session = Tracked(place)
+        self.all[place.session_path] = session
+        self._active.add(place.session_path)
+        first = self._ids.setdefault((place.space, place.session_id), place.session_path)
+        if first != place.session_path and first in self.all:
+            session.is_duplicate = True
+            session.lost = (
+                f"{place.session_path} has the session id of {first}; "
+                "give one of the two files another name"
+            )
+            self._report(Event("lost", place, session.lost))
+            return
+        self._ids[(place.space, place.session_id)] = place.session_path
+        self._load(session)
+
+    def _load(self, session: Tracked) -> None:
+        try:
+            intake.load(self._store.layout, session)
+        except AcontextError as error:
+            session.lost = str(error)
+            self._report(Event("lost", session.place, session.lost))
+        self._active.add(session.place.session_path)
+
+    def _reload_if_changed(self, session: Tracked) -> None:
+        path = self._store.root / session.place.progress_path
+        if intake.stamp_of(path) != session.progress_stamp and not session.running:
+            self._load(session)
+
+    def _lose(self, session: Tracked) -> None:
+        """Save what was read of a file that is no longer there, then leave the session alone."""
+        if session.stamp is None and self._is_elsewhere(session):
+            self._load(session)
+            return
+        edit = archive.rescue_of(self._committer.history, session)
+        if edit is not None:
+            self._committer.rescue(session, edit)
+        self._report(Event("lost", session.place, session.lost))
+
+    def _is_elsewhere(self, session: Tracked) -> bool:
+        """Whether the file is gone because another branch was checked out."""
+        progress = self._store.root / session.place.progress_path
+        return (
+            not intake.zero(session)
+            and not progress.exists()
+            and self._committer.history.read(session.place.session_path) is None
+        )
+
+    def _forget(self, session: Tracked) -> None:
+        path = session.place.session_path
+        self.all.pop(path, None)
+        self._active.discard(path)
+        if self._ids.get((session.place.space, session.place.session_id)) == path:
+            del self._ids[(session.place.space, session.place.session_id)]

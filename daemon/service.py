@@ -1,0 +1,222 @@
+"""The daemon: a loop around `Pipeline.step` that also rescans, listens to requests and says how it
+is going. Owning the store (`acontext_fs.store.own`) is the caller's; so are signals.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from acontext_fs import files, requests
+from acontext_fs.clock import format_time
+from acontext_fs.daemon import archive
+from acontext_fs.daemon.budget import Budget
+from acontext_fs.daemon.committer import Event
+from acontext_fs.daemon.pipeline import Pipeline
+from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.daemon.watch import Hints, Watcher
+from acontext_fs.daemon.work import Workers
+from acontext_fs.requests import Request
+from acontext_fs.settings import Settings
+from acontext_fs.store import Store
+
+RESCAN_SECONDS_MIN = 5.0
+RESCAN_SECONDS_MAX = 60.0
+RESCAN_SHARE = 0.005
+"""How much of one core rescans may take: a store that takes long to scan is scanned less often."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request being worked on."""
+
+    request: Request
+    sessions: list[Tracked]
+
+
+class Service:
+    """Runs a pipeline until it is told to stop. All but `stop` is for one thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: Settings,
+        workers: Workers,
+        budget: Budget,
+        report: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.hints = Hints()
+        self.pipeline = Pipeline(store, options, workers, report, self.hints.wake)
+        self.store = store
+        self._budget = budget
+        self._stopping = False
+        self._rescan_at = 0.0
+        self._open: list[_Open] = []
+        self._published = b""
+
+    def stop(self) -> None:
+        """End `run` soon; safe from a signal handler or another thread."""
+        self._stopping = True
+        self.hints.wake()
+
+    def run(self, say: Callable[[str], None]) -> None:
+        """Work until `stop`; `say` hears what is worth a line at the start.
+
+        Raises:
+            AcontextError: the store cannot be read or its repository not be used.
+        """
+        self.begin()
+        root = self.store.layout
+        files.make_folder(requests.folder(root))
+        watcher = Watcher([root.spaces, requests.folder(root)], self.hints)
+        problem = watcher.start()
+        if problem:
+            say(problem)
+        try:
+            while not self._stopping:
+                self.hints.wait(self.turn())
+        finally:
+            watcher.stop()
+            self.end()
+
+    def begin(self) -> None:
+        """Finish what a crash cut off, and find out what there is."""
+        history = self.pipeline.committer.history
+        if not history.held():
+            history.recover()
+        after_power_cut = self._was_power_cut()
+        self._rescan()
+        if after_power_cut:
+            for session in self.pipeline.roster.select(()):
+                if archive.restore(self.store.root, history, session):
+                    self.pipeline.roster.rouse(session)
+        self._note_boot(clean=False)
+
+    def turn(self) -> float:
+        """One round; returns how many seconds the next may wait."""
+        paths, overflown = self.hints.take()
+        root = str(self.store.root) + os.sep
+        for path in paths:
+            if path.startswith(root):
+                self.pipeline.roster.note(path[len(root) :].replace(os.sep, "/"))
+        now = self.store.clock.monotonic()
+        if overflown or now >= self._rescan_at:
+            self._rescan()
+        self._take_requests()
+        rest = self.pipeline.step()
+        if self._answer_requests():
+            rest = 0.0
+        self._publish()
+        return max(0.0, min(rest, self._rescan_at - self.store.clock.monotonic()))
+
+    def end(self) -> None:
+        """Commit what is done, archive, and tell those who wait that nobody works any more."""
+        self.pipeline.finish()
+        for waiting in self._open:
+            self._reply(waiting, ["the daemon was stopped before all was done; run it again"])
+        self._note_boot(clean=True)
+        (self.store.layout.local / "state.json").unlink(missing_ok=True)
+
+    # -- rescans ----------------------------------------------------------------------------------
+
+    def _rescan(self) -> None:
+        clock = self.store.clock
+        start = clock.monotonic()
+        self.pipeline.roster.scan()
+        took = clock.monotonic() - start
+        pause = min(max(RESCAN_SECONDS_MIN, took / RESCAN_SHARE), RESCAN_SECONDS_MAX)
+        self._rescan_at = clock.monotonic() + pause
+
+    def _was_power_cut(self) -> bool:
+        """Whether the machine went down under the last daemon: another boot, no clean stop."""
+        data = files.read_bytes(self.store.layout.local / "boot.json")
+        if data is None:
+            return False
+        last = orjson.loads(data)
+        return not last["clean"] and last["boot"] != "" and last["boot"] != boot_id()
+
+    def _note_boot(self, *, clean: bool) -> None:
+        data = orjson.dumps({"boot": boot_id(), "clean": clean})
+        files.write_atomic(self.store.layout.local / "boot.json", data, durable=not clean)
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def _take_requests(self) -> None:
+        known = {waiting.request.id for waiting in self._open}
+        for request in requests.pending(self.store.layout):
+            if request.id in known:
+                continue
+            self._rescan()
+            chosen = self.pipeline.roster.select(request.sessions)
+            learn_only = request.action == "learn"
+            self.pipeline.hurry(chosen, learn_only=learn_only, failed=request.failed)
+            self._open.append(_Open(request, chosen))
+
+    def _answer_requests(self) -> bool:
+        answered = False
+        for waiting in list(self._open):
+            problems = outcome(self.pipeline, waiting.sessions)
+            if problems is not None:
+                self._reply(waiting, problems)
+                answered = True
+        return answered
+
+    def _reply(self, waiting: _Open, problems: Sequence[str]) -> None:
+        self._open.remove(waiting)
+        requests.answer(self.store.layout, waiting.request, problems)
+
+    # -- how it is going --------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        """Write what a file cannot tell by itself to `.acontext/state.json`, if it changed."""
+        sessions = {
+            session.place.session_path: _state(self.pipeline, session)
+            for session in self.pipeline.roster.select(())
+            if session.lost or self.pipeline.roster.is_active(session)
+        }
+        state = {
+            "pid": os.getpid(),
+            "waiting": self.pipeline.why_waiting(),
+            "extractor": self.pipeline.workers.extractor.name,
+            "tokens_today": self._budget.spent_today,
+            "tokens_per_day": self._budget.tokens_per_day,
+            "sessions": {path: state for path, state in sessions.items() if state},
+        }
+        data = orjson.dumps(state)
+        if data != self._published:
+            self._published = data
+            value = orjson.dumps({**state, "at": format_time(self.store.clock.now())})
+            files.write_atomic(self.store.layout.local / "state.json", value, durable=False)
+
+
+def outcome(pipeline: Pipeline, chosen: Sequence[Tracked]) -> list[str] | None:
+    """What could not be done for these sessions, [] if all is done; None while work goes on."""
+    waiting = pipeline.why_waiting()
+    left = [session for session in chosen if not pipeline.is_done(session)]
+    if left and not waiting:
+        return None
+    stuck = [f"{s.place}: {why}" for s in chosen if (why := pipeline.why_stuck(s))]
+    return list(dict.fromkeys([*([waiting] if waiting else []), *stuck]))
+
+
+def _state(pipeline: Pipeline, session: Tracked) -> dict[str, object]:
+    stuck = pipeline.why_stuck(session)
+    if stuck:
+        return {"state": "held", "reason": stuck}
+    if session.running:
+        return {"state": "running", "reason": ""}
+    if session.attempts:
+        return {"state": "retry", "reason": session.last_error, "attempts": session.attempts}
+    return {}
+
+
+def boot_id() -> str:
+    """What tells one boot of this machine from another; "" where the system does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,155 @@
+"""From (file, cursor) to the complete lines behind it, after checking that it is the same file.
+
+Never returns half a line, never gives up because one is long, and does not look at what a line
+says. A cursor is resumed only if the bytes in front of it are the ones that were read: what can be
+found instead (truncated, replaced, rewritten, vanished) are outcomes with names, not exceptions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from acontext_fs import files
+from acontext_fs.errors import SessionError
+from acontext_fs.records import Cursor, Line
+
+WINDOW_BYTES = 4096
+"""How much in front of a cursor its fingerprint covers."""
+READ_BYTES_MAX = 4 * 1024 * 1024
+"""How much is read at once, unless a single line is longer."""
+
+Identity: TypeAlias = tuple[int, int]
+"""Device and inode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """Complete lines behind the cursor. `window` is what stands in front of the first (at most
+    WINDOW_BYTES), `more` tells that the read stopped before the last complete line.
+    """
+
+    lines: tuple[Line, ...]
+    window: bytes
+    identity: Identity
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """No complete line behind the cursor; `partial_bytes` of a line that is still being written."""
+
+    identity: Identity
+    partial_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The file is shorter than what was read of it."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Another file stands in its place, and it does not begin with what was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The same file, but what was read of it has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """There is no file any more."""
+
+
+Lost: TypeAlias = Truncated | Replaced | Rewritten | Vanished
+Outcome: TypeAlias = Grown | Unchanged | Lost
+
+
+def fingerprint(window: bytes) -> str:
+    """The fingerprint of a cursor from the (at most WINDOW_BYTES) bytes in front of it."""
+    return hashlib.blake2b(window[-WINDOW_BYTES:], digest_size=16).hexdigest() if window else ""
+
+
+def read(path: Path, cursor: Cursor, identity: Identity | None = None) -> Outcome:
+    """Read what stands behind `cursor`; `identity` is the file it was taken from, if known.
+
+    Raises:
+        SessionError: the file cannot be read (no permission, a folder in its place).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        return Vanished()
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
+    try:
+        return _read(descriptor, cursor, identity)
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, cursor: Cursor, identity: Identity | None) -> Outcome:
+    status = os.fstat(descriptor)
+    found = (status.st_dev, status.st_ino)
+    if status.st_size < cursor.offset:
+        return Truncated(status.st_size)
+    start = max(0, cursor.offset - WINDOW_BYTES)
+    window = _pread(descriptor, cursor.offset - start, start)
+    if fingerprint(window) != cursor.fingerprint:
+        return Replaced() if identity is not None and identity != found else Rewritten()
+    data = _complete(descriptor, cursor.offset, status.st_size)
+    if not data:
+        return Unchanged(found, status.st_size - cursor.offset)
+    lines = _split(data, cursor)
+    more = cursor.offset + len(data) < status.st_size and len(data) >= READ_BYTES_MAX // 2
+    return Grown(lines, window, found, more)
+
+
+def _complete(descriptor: int, offset: int, size: int) -> bytes:
+    """The bytes from `offset` to behind a newline: as many lines as fit, or one long one."""
+    pieces: list[bytes] = []
+    position = offset
+    while position < size:
+        piece = _pread(descriptor, min(READ_BYTES_MAX, size - position), position)
+        if not piece:
+            break
+        end = piece.rfind(b"\n")
+        if end >= 0:
+            pieces.append(piece[: end + 1])
+            return b"".join(pieces)
+        pieces.append(piece)
+        position += len(piece)
+    return b""
+
+
+def _split(data: bytes, cursor: Cursor) -> tuple[Line, ...]:
+    lines = []
+    offset = cursor.offset
+    for number, piece in enumerate(data[:-1].split(b"\n"), start=cursor.line + 1):
+        lines.append(Line(number, offset, piece))
+        offset += len(piece) + 1
+    return tuple(lines)
+
+
+def _pread(descriptor: int, count: int, offset: int) -> bytes:
+    """Up to `count` bytes at `offset`; Windows has no pread, and this descriptor is ours alone."""
+    if count <= 0:
+        return b""
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    pieces = []
+    while count > 0:
+        piece = os.read(descriptor, count)
+        if not piece:
+            break
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)

@@ -1,0 +1,109 @@
+"""What the daemon remembers of one session between two looks. Nothing here is ever the truth:
+all of it can be rebuilt from the session, its progress file and HEAD.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from acontext_fs.daemon.buffer import Buffer, Limits
+from acontext_fs.daemon.tail import Identity
+from acontext_fs.layout import SessionPlace
+from acontext_fs.progress import Failure, Progress
+from acontext_fs.records import Batch
+
+GROWTH = 1.5
+"""A transcript is archived again when it has grown by half: then all its versions together cost
+about as much as it does."""
+
+Stamp = tuple[int, int, int]
+"""Inode, size and modification time of a file: if it is the same, so is the file."""
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One session. Times are monotonic seconds."""
+
+    place: SessionPlace
+    progress: Progress = Progress()
+    progress_stamp: Stamp | None = None
+    stamp: Stamp | None = None
+    identity: Identity | None = None
+    buffer: Buffer | None = None
+    unread: bool = False
+    """There may be complete lines behind the buffer."""
+    partial_bytes: int = 0
+    grown_at: float = 0.0
+    behind_since: float = 0.0
+    """When the file first held something that git does not."""
+    batch: Batch | None = None
+    batch_seen: str = ""
+    """When the batch was first seen: the time of its lines that have none."""
+    running: bool = False
+    again: list[Failure] = field(default_factory=list)
+    """Failed batches that were asked to be tried again; the first is, or becomes, `batch`."""
+    attempts: int = 0
+    retry_at: float = 0.0
+    lost: str = ""
+    """Why the file cannot be read on: it was truncated, replaced, rewritten or deleted."""
+    is_duplicate: bool = False
+    held: str = ""
+    """Why it cannot be worked on: a file of its space is damaged."""
+    nothing_to_learn: bool = False
+    """What waits to be learned has to wait on: learning is off, or the user may say more."""
+    last_error: str = ""
+    flush: bool = False
+    learn_now: bool = False
+    archive_held: str = ""
+    """Why its transcript cannot be archived; tried again at `archive_retry_at`."""
+    archive_retry_at: float = 0.0
+    kept: bytearray = field(default_factory=bytearray)
+    """What was read behind `progress.archived_bytes`: if the file is truncated, git gets it."""
+    level_stamp: Stamp | None = None
+    """The file as it was when the archive was found level with its complete lines."""
+
+    @property
+    def size(self) -> int:
+        """Size of the file when it was last looked at."""
+        return self.stamp[1] if self.stamp else 0
+
+    @property
+    def pending_lines(self) -> int:
+        """Complete lines that were read and are not yet extracted."""
+        waiting = len(self.buffer) if self.buffer else 0
+        return waiting + (len(self.batch.lines) if self.batch else 0)
+
+    @property
+    def is_read(self) -> bool:
+        """Every complete line is extracted (or nothing more can be read)."""
+        return not self.pending_lines and not self.unread and not self.again
+
+    def batch_due_at(self, limits: Limits) -> float | None:
+        """When the next batch is to be started; None if none waits."""
+        if self.running or self.lost:
+            return None
+        if self.batch is not None:
+            return self.retry_at
+        if self.again:
+            return 0.0
+        due = self.buffer.due_at(limits) if self.buffer else None
+        return 0.0 if due is not None and self.flush else due
+
+    def archive_due_at(self, ttl_seconds: float) -> float | None:
+        """When the transcript is to be archived on its own; None if git has all of it.
+
+        A session that is still written to is archived with its batches, as it grows; this is for
+        one that went quiet, and for one whose batches wait for a model.
+        """
+        if self.stamp is None or self.lost or self.level_stamp == self.stamp:
+            return None
+        if self.archive_held:
+            return self.archive_retry_at
+        if self.flush:
+            return 0.0
+        return (self.behind_since if self.has_grown else self.grown_at) + ttl_seconds
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether the transcript grew by half since git got it."""
+        return self.size >= self.progress.archived_bytes * GROWTH
