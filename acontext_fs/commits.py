@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from acontext_fs.clock import format_time
+
 
 @dataclass(frozen=True, slots=True)
 class FileEdit:
@@ -35,6 +37,11 @@ class Commit:
     trailers: Mapping[str, tuple[str, ...]]
     author: str
     time_seconds: int
+
+    @property
+    def when(self) -> str:
+        """The committer's time, RFC 3339 in UTC."""
+        return format_time(self.time_seconds)
 
     def trailer(self, name: str) -> str:
         """The last value of a trailer, "" if there is none."""

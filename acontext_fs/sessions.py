@@ -129,7 +129,19 @@ def append(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         SessionError: it could not be written as a whole; what was written of it is taken back.
     """
-    data = b"".join(jsonl.encode(dict(line)) for line in lines)
+    _write(path, b"".join(jsonl.encode(dict(line)) for line in lines))
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append one line as it is (without its newline), as `append` does.
+
+    Raises:
+        SessionError: it could not be written as a whole.
+    """
+    _write(path, line + b"\n")
+
+
+def _write(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)

@@ -167,29 +167,33 @@ class Session:
         return () if data is None else tasks.decode(data, self.place.tasks_path)
 
 
-def find_session(store: Store, name: str) -> Session:
-    """The session called `name`: its id, `<space>.<id>`, `<space>/<id>`, or the path of its file.
-
-    Raises:
-        SessionError: there is none, or more than one; the text lists them.
-    """
+def find_sessions(store: Store, name: str) -> list[Session]:
+    """The sessions `name` can mean: an id, `<space>.<id>`, `<space>/<id>`, or a session file."""
     root = store.layout
-    spaces = root.space_names()
-    candidates: list[SessionPlace] = []
     place = layout.place_of(name.replace(os.sep, "/"))
     if place is not None and root.path(place.session_path).is_file():
-        return Session(store, place)
-    for space in spaces:
+        return [Session(store, place)]
+    found: set[SessionPlace] = set()
+    for space in root.space_names():
         for prefix in ("", f"{space}.", f"{space}/"):
             rest = name.removeprefix(prefix)
             if name.startswith(prefix) and layout.is_session_id(rest):
-                found = sessions.find(root, space, rest)
-                if found is not None and found not in candidates:
-                    candidates.append(found)
-    if len(candidates) == 1:
-        return Session(store, candidates[0])
-    if candidates:
-        names = " or ".join(f"{c.space}.{c.session_id}" for c in sorted(candidates))
+                one = sessions.find(root, space, rest)
+                found |= {one} if one is not None else set()
+    return [Session(store, one) for one in sorted(found)]
+
+
+def find_session(store: Store, name: str) -> Session:
+    """The one session that `name` means.
+
+    Raises:
+        SessionError: there is none, or more than one; the text says what to do.
+    """
+    found = find_sessions(store, name)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = " or ".join(f"{one.place.space}/{one.id}" for one in found)
         raise SessionError(f"{name!r} names more than one session: say {names}")
     raise SessionError(
         f"there is no session {name!r} in {store.root}: `acontext-fs sessions` lists them"

@@ -1,0 +1,69 @@
+"""The commands. Reads argv and the environment, wires the parts together, and prints.
+
+Nothing heavy is imported here or at the top of the modules beside it: help has to be instant.
+Data goes to stdout, everything else to stderr. Exit 0 done, 1 a clear error, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from acontext_fs import __version__
+from acontext_fs.cli import demo, read, run, write
+from acontext_fs.errors import AcontextError, UsageError
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Every command works on --store PATH, else $ACONTEXT_FS_STORE, else the store around "
+    "the current directory.",
+)
+@click.version_option(__version__, prog_name="acontext-fs")
+@click.option("--store", "store_path", metavar="PATH", help="The store to work on.")
+@click.pass_context
+def cli(context: click.Context, store_path: str | None) -> None:
+    """Agent memory that is a git repository.
+
+    Append lines to session files; a daemon turns them into tasks and skills and commits the result.
+    """
+    context.obj = store_path or os.environ.get("ACONTEXT_FS_STORE") or None
+
+
+for command in (
+    demo.demo,
+    run.init,
+    run.up,
+    run.daemon,
+    write.append,
+    run.flush,
+    run.learn,
+    read.status,
+    read.sessions,
+    read.messages,
+    read.tasks,
+    read.skills,
+    read.log,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; errors we raise on purpose end it with one sentence."""
+    try:
+        cli(prog_name="acontext-fs")
+    except UsageError as error:
+        sys.exit(_complain(error, 2))
+    except AcontextError as error:
+        sys.exit(_complain(error, 1))
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): not an error of anybody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _complain(error: AcontextError, code: int) -> int:
+    print(f"acontext-fs: {error}", file=sys.stderr)
+    return code

@@ -1,0 +1,333 @@
+"""Commands that read: status, sessions, messages, tasks, skills, log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acontext_fs.cli import show, wiring
+
+if TYPE_CHECKING:
+    from acontext_fs.records import Message, Task
+    from acontext_fs.status import SessionStatus, StoreStatus
+    from acontext_fs.store import Session, Store
+
+
+@click.command(short_help="What is pending, running, failed or held, and why.")
+@click.argument("session", required=False, metavar="[SESSION]")
+@click.option("--all", "show_all", is_flag=True, help="List also the sessions that are done.")
+@show.json_option
+@click.pass_obj
+def status(store_path: str | None, session: str | None, show_all: bool, as_json: bool) -> None:
+    """How every session stands, and for one SESSION why something was or was not learned."""
+    from acontext_fs import status as statuses
+    from acontext_fs.store import find_session
+
+    store = wiring.open_store(store_path)
+    chosen = [find_session(store, session)] if session else None
+    found = statuses.of_store(store, chosen)
+    if as_json:
+        show.print_json(_status_json(found))
+        return
+    _print_store(store, found)
+    rows = [s for s in found.sessions if show_all or session or s.state != "done"]
+    if rows:
+        show.table(
+            ("session", "state", "lines", "pending", "unreadable", "tasks", "why"),
+            [_status_row(row) for row in rows],
+        )
+    if session:
+        _print_details(found.sessions[0])
+
+
+def _print_store(store: Store, found: StoreStatus) -> None:
+    options = wiring.load_settings(store)
+    counts: dict[str, int] = {}
+    for one in found.sessions:
+        counts[one.state] = counts.get(one.state, 0) + 1
+    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    click.echo(f"store    {store.root}")
+    click.echo(f"daemon   {found.daemon or 'not running; start it with `acontext-fs daemon`'}")
+    click.echo(f"reading  {wiring.describe(options)}")
+    if options.uses_model and found.daemon:
+        spent, limit = f"{found.tokens_today:,}", f"{found.tokens_per_day:,}"
+        click.echo(f"tokens   {spent} of {limit} today")
+    click.echo(f"sessions {len(found.sessions)}{f' ({states})' if states else ''}")
+    if found.waiting:
+        click.echo(f"waiting  {show.plain(found.waiting)}")
+    for path in found.misnamed:
+        click.echo(f"not read {show.plain(path)}: its name breaks the rules for session ids")
+
+
+def _status_row(one: SessionStatus) -> tuple[object, ...]:
+    tasks = " ".join(f"{count} {name}" for name, count in sorted(one.tasks.items()))
+    half = f"{one.partial_bytes} bytes of an unfinished line" if one.partial_bytes else ""
+    why = "; ".join(filter(None, (one.reason, one.advice, half)))
+    return (one.place, one.state, one.lines, one.pending_lines, one.unreadable, tasks, why)
+
+
+def _print_details(one: SessionStatus) -> None:
+    for line, reason in one.problems:
+        click.echo(f"line {line} was not read: {show.plain(reason)}; it is kept as it is")
+    if one.unreadable > len(one.problems):
+        click.echo(f"... and {one.unreadable - len(one.problems)} more places")
+    for sentence in one.learning:
+        click.echo(show.plain(sentence))
+
+
+def _status_json(found: StoreStatus) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    value = asdict(found)
+    value["sessions"] = [
+        {
+            **{key: item for key, item in asdict(one).items() if key != "place"},
+            "space": one.place.space,
+            "session_id": one.place.session_id,
+            "path": one.place.session_path,
+        }
+        for one in found.sessions
+    ]
+    return value
+
+
+@click.command(short_help="List the sessions.")
+@click.option("--space", default=None, help="Only those of one space.")
+@show.json_option
+@click.pass_obj
+def sessions(store_path: str | None, space: str | None, as_json: bool) -> None:
+    """List the sessions, by space and path."""
+    store = wiring.open_store(store_path)
+    found = store.space(space).sessions() if space else store.sessions()
+    if as_json:
+        show.print_json([_session_json(session) for session in found])
+        return
+    rows = []
+    for session in found:
+        progress = session.progress()
+        user = progress.facts.get("user", "")
+        rows.append((session.place, progress.cursor.line, progress.messages, user))
+    show.table(("session", "lines read", "messages", "user"), rows)
+
+
+def _session_json(session: Session) -> dict[str, Any]:
+    progress = session.progress()
+    facts = progress.facts
+    return {
+        "id": session.id,
+        "space": session.place.space,
+        "path": session.place.session_path,
+        "user_id": facts.get("user"),
+        "configs": facts.get("configs"),
+        "disable_task_tracking": facts.get("disable_task_tracking") is True,
+        "lines_read": progress.cursor.line,
+        "messages": progress.messages,
+        "unreadable": progress.unreadable,
+    }
+
+
+@click.command(short_help="Print the messages of a session.")
+@click.argument("session", metavar="SESSION")
+@show.json_option
+@click.pass_obj
+def messages(store_path: str | None, session: str, as_json: bool) -> None:
+    """Print the messages of SESSION, as they are understood."""
+    from acontext_fs.store import find_session
+
+    found = find_session(wiring.open_store(store_path), session).messages()
+    if as_json:
+        show.print_json([_message_json(message) for message in found])
+        return
+    for message in found:
+        for text in _message_lines(message):
+            click.echo(text)
+
+
+def _message_json(message: Message) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "role": message.role,
+        "original_role": message.original_role or None,
+        "name": message.name or None,
+        "line": message.line,
+        "created_at": message.created_at,
+        "format": message.format,
+        "parts": [
+            {"type": part.type, "text": part.text, "meta": dict(part.meta)}
+            for part in message.parts
+        ],
+        "meta": dict(message.meta),
+    }
+
+
+def _message_lines(message: Message) -> list[str]:
+    who = message.original_role or message.role
+    lines = []
+    for part in message.parts:
+        text = part.text
+        if part.type == "tool-call":
+            text = f"{part.meta.get('name', '')} {part.meta.get('arguments', '')}"
+        kind = "" if part.type == "text" else f" ({part.type})"
+        lines.append(f"{message.line:>5}  {who}{kind}: {show.one_line(text, 2000)}")
+    return lines
+
+
+@click.command(short_help="Print the tasks of a session, or of all.")
+@click.argument("session", required=False, metavar="[SESSION]")
+@click.option("--planning", is_flag=True, help="With the planning section (order 0).")
+@show.json_option
+@click.pass_obj
+def tasks(store_path: str | None, session: str | None, planning: bool, as_json: bool) -> None:
+    """Print the tasks of SESSION in order, with what was done for each; or those of all."""
+    from acontext_fs.store import find_session
+
+    store = wiring.open_store(store_path)
+    chosen = [find_session(store, session)] if session else store.sessions()
+    found = [(one, task) for one in chosen for task in one.all_tasks()]
+    found = [(one, task) for one, task in found if planning or not task.is_planning]
+    if as_json:
+        ids = {one.place: _ids_by_line(one) for one in dict(found)}
+        show.print_json([_task_json(task, ids[one.place]) for one, task in found])
+        return
+    for one, task in found:
+        click.echo(
+            f"{one.place}  {task.order}. [{task.status}] {show.one_line(task.description, 200)}"
+        )
+        for text in task.progresses:
+            click.echo(f"    - {show.one_line(text, 200)}")
+        for text in task.preferences:
+            click.echo(f"    * {show.one_line(text, 200)}")
+        if task.learning is not None:
+            reason = f": {show.one_line(task.learning.reason, 160)}" if task.learning.reason else ""
+            click.echo(f"    {task.learning.status}{reason}")
+
+
+def _ids_by_line(session: Session) -> dict[int, list[str]]:
+    """The ids of the session's messages by line; empty when its file is gone."""
+    from acontext_fs.errors import SessionError
+
+    found: dict[int, list[str]] = {}
+    try:
+        for message in session.messages():
+            found.setdefault(message.line, []).append(message.id)
+    except SessionError:
+        return {}
+    return found
+
+
+def _task_json(task: Task, ids: dict[int, list[str]]) -> dict[str, Any]:
+    from acontext_fs import tasks as task_files
+
+    lines = [line for first, last in task.lines for line in range(first, last + 1)]
+    value = task_files.to_json(task)
+    value["message_ids"] = [message_id for line in lines for message_id in ids.get(line, [])]
+    return value
+
+
+@click.command(short_help="List the skills, or print the files of one.")
+@click.argument("skill", required=False, metavar="[SKILL]")
+@click.option("--space", default=None, help="Only those of one space.")
+@show.json_option
+@click.pass_obj
+def skills(store_path: str | None, skill: str | None, space: str | None, as_json: bool) -> None:
+    """List the skills of every space; or print the files of SKILL (`name` or `space.name`)."""
+    from acontext_fs import skills as skill_files
+    from acontext_fs.errors import StoreError
+
+    store = wiring.open_store(store_path)
+    rows = []
+    for name in [store.space(space).name] if space else store.layout.space_names():
+        files = skill_files.snapshot(store.layout.skills(name))
+        for problem in skill_files.problems(files):
+            show.note(f"{name}: {problem}")
+        for one in skill_files.catalogue(files):
+            if skill in (None, one.folder, f"{name}.{one.folder}", f"{name}/{one.folder}"):
+                rows.append(
+                    (name, one, {p: d for p, d in files.items() if p.split("/")[0] == one.folder})
+                )
+    if skill and not rows:
+        raise StoreError(f"there is no skill {skill!r}: `acontext-fs skills` lists them")
+    if as_json:
+        show.print_json([_skill_json(name, one, own, bool(skill)) for name, one, own in rows])
+    elif skill:
+        for _, _, own in rows:
+            for path, data in sorted(own.items()):
+                click.echo(f"== {path}\n{show.plain(data.decode('utf-8', errors='replace'))}")
+    else:
+        show.table(
+            ("skill", "files", "description"),
+            [(f"{name}.{one.folder}", len(own), one.description) for name, one, own in rows],
+        )
+
+
+def _skill_json(space: str, skill: Any, files: dict[str, bytes], full: bool) -> dict[str, Any]:
+    value = {
+        "id": f"{space}.{skill.folder}",
+        "name": skill.name,
+        "description": skill.description,
+        "space": space,
+        "files": sorted(path.partition("/")[2] for path in files),
+    }
+    if full:
+        value["content"] = {
+            path.partition("/")[2]: data.decode("utf-8", errors="replace")
+            for path, data in sorted(files.items())
+        }
+    return value
+
+
+@click.command(short_help="What was learned and tracked, and from where.")
+@click.argument("session", required=False, metavar="[SESSION]")
+@click.option("--kind", type=click.Choice(["archive", "tasks", "skills"]), help="Only this kind.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@show.json_option
+@click.pass_obj
+def log(
+    store_path: str | None, session: str | None, kind: str | None, limit: int, as_json: bool
+) -> None:
+    """Print the store's commits, newest first, with the sessions and lines they come from."""
+    from acontext_fs.history import History
+    from acontext_fs.store import find_session
+
+    store = wiring.open_store(store_path)
+    place = str(find_session(store, session).place) if session else None
+    history = History(store.root)
+    found = []
+    for commit in history.log():
+        wanted = kind is None or commit.trailer("Acontext-Kind") == kind
+        if wanted and (place is None or place in commit.trailers.get("Acontext-Session", ())):
+            found.append(commit)
+            if len(found) >= limit:
+                break
+    if as_json:
+        show.print_json(
+            [_commit_json(commit, history.changed_paths(commit.id)) for commit in found]
+        )
+        return
+    show.table(
+        ("commit", "when", "kind", "session", "lines", "what"),
+        [
+            (
+                commit.id[:7],
+                commit.when,
+                commit.trailer("Acontext-Kind"),
+                " ".join(commit.trailers.get("Acontext-Session", ())[:3]),
+                commit.trailer("Acontext-Lines"),
+                commit.subject,
+            )
+            for commit in found
+        ],
+    )
+
+
+def _commit_json(commit: Any, paths: list[str]) -> dict[str, Any]:
+    return {
+        "id": commit.id,
+        "subject": commit.subject,
+        "body": commit.body,
+        "author": commit.author,
+        "created_at": commit.when,
+        "trailers": {name: list(values) for name, values in commit.trailers.items()},
+        "paths": paths,
+    }

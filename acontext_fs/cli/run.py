@@ -1,0 +1,180 @@
+"""Commands that make a store and process it: init, up, daemon, flush, learn."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from acontext_fs.cli import show, wiring
+from acontext_fs.errors import StoreError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from acontext_fs.daemon.committer import Event
+    from acontext_fs.store import Store
+
+
+@click.command(short_help="Make a store, or make a clone usable; safe to repeat.")
+@click.argument("path", required=False, metavar="[PATH]")
+@click.pass_obj
+def init(store_path: str | None, path: str | None) -> None:
+    """Make PATH (default: --store, else the current directory) a store.
+
+    Makes a git repository if there is none, and commits the settings file, the git attributes and a
+    first space with two skills. What is there already is left as it is.
+    """
+    from acontext_fs import setup
+
+    root = Path(path or store_path or ".").resolve()
+    if root.exists() and not root.is_dir():
+        raise StoreError(f"{root} is a file: a store is a folder, so name another place")
+    written = setup.init(root)
+    for inside in written:
+        click.echo(f"wrote {inside}")
+    show.note(f"{root} is {'now a store' if written else 'a store already'}")
+
+
+@click.command(short_help="Run the daemon (and, in a later version, the API).")
+@click.pass_obj
+def up(store_path: str | None) -> None:
+    """Watch the store and process what is appended, until Ctrl-C. The same as `daemon` for now."""
+    _run_daemon(store_path, "up")
+
+
+@click.command(short_help="Run the daemon until Ctrl-C.")
+@click.pass_obj
+def daemon(store_path: str | None) -> None:
+    """Watch the store and turn new lines into tasks and skills, until Ctrl-C or SIGTERM."""
+    _run_daemon(store_path, "daemon")
+
+
+def _run_daemon(store_path: str | None, command: str) -> None:
+    from acontext_fs.store import own
+
+    store = wiring.open_store(store_path)
+    options = wiring.load_settings(store)
+    with own(store.layout, command, store.clock):
+        service = wiring.service(store, options, _print_event)
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            service.stop()
+
+        for name in ("SIGINT", "SIGTERM"):
+            signal.signal(getattr(signal, name), stop)
+        show.note(f"watching {store.root}; {wiring.describe(options)}; stop with Ctrl-C")
+        service.run(show.note)
+        show.note("stopped; everything that was finished is committed")
+
+
+def _print_event(event: Event) -> None:
+    import time
+
+    commit = f"  {event.commit[:7]}" if event.commit else ""
+    clock = time.strftime("%H:%M:%S")
+    text = f"  {show.one_line(event.text, 160)}" if event.text else ""
+    show.note(f"{clock}  {event.kind:9}{event.place}{text}{commit}")
+
+
+@click.command(short_help="Process what is pending now, and wait until it is done.")
+@click.argument("sessions", nargs=-1, metavar="[SESSION]...")
+@click.option("--failed", is_flag=True, help="Also try again what was given up.")
+@click.option(
+    "--timeout", "timeout_seconds", type=float, default=600, show_default=True, metavar="SECONDS"
+)
+@click.pass_obj
+def flush(
+    store_path: str | None, sessions: tuple[str, ...], failed: bool, timeout_seconds: float
+) -> None:
+    """Process all pending lines (of the named SESSIONs) without waiting for the buffer.
+
+    A running daemon does it; without one this command does. Returns when the work is done.
+    """
+    _process(store_path, "flush", sessions, failed, timeout_seconds)
+
+
+@click.command(short_help="Learn from finished tasks now.")
+@click.argument("sessions", nargs=-1, metavar="[SESSION]...")
+@click.option(
+    "--timeout", "timeout_seconds", type=float, default=600, show_default=True, metavar="SECONDS"
+)
+@click.pass_obj
+def learn(store_path: str | None, sessions: tuple[str, ...], timeout_seconds: float) -> None:
+    """Learn from the finished tasks (of the named SESSIONs) that wait for it, also from the last.
+
+    Learnings that were given up are tried again.
+    """
+    _process(store_path, "learn", sessions, True, timeout_seconds)
+
+
+def _process(
+    store_path: str | None,
+    action: Literal["flush", "learn"],
+    names: Sequence[str],
+    failed: bool,
+    timeout_seconds: float,
+) -> None:
+    from acontext_fs.store import find_session, is_owned, own
+
+    store = wiring.open_store(store_path)
+    paths = [find_session(store, name).place.session_path for name in names]
+    if is_owned(store.layout):
+        problems = _ask_daemon(store, action, paths, failed, timeout_seconds)
+    else:
+        options = wiring.load_settings(store)
+        with own(store.layout, action, store.clock):
+            problems = _do_it(store, options, action, paths, failed, timeout_seconds)
+    if problems:
+        raise StoreError("; ".join(problems))
+    show.note("done")
+
+
+def _ask_daemon(
+    store: Store,
+    action: Literal["flush", "learn"],
+    paths: Sequence[str],
+    failed: bool,
+    timeout_seconds: float,
+) -> Sequence[str]:
+    from acontext_fs import requests
+    from acontext_fs.store import is_owned, owner
+
+    asked = requests.send(store.layout, action, paths, failed=failed)
+    who = owner(store.layout)
+    reply = requests.wait(store.layout, asked, timeout_seconds, lambda: is_owned(store.layout))
+    if reply is None:
+        gone = "ended before it was done" if not is_owned(store.layout) else "is still at it"
+        return [f"{who} {gone}; see `acontext-fs status`"]
+    return reply.problems
+
+
+def _do_it(
+    store: Store,
+    options: object,
+    action: Literal["flush", "learn"],
+    paths: Sequence[str],
+    failed: bool,
+    timeout_seconds: float,
+) -> Sequence[str]:
+    import time
+
+    from acontext_fs.daemon.service import outcome
+    from acontext_fs.settings import Settings
+
+    assert isinstance(options, Settings)
+    service = wiring.service(store, options, _print_event)
+    service.begin()
+    pipeline = service.pipeline
+    chosen = pipeline.roster.select(paths)
+    pipeline.hurry(chosen, learn_only=action == "learn", failed=failed)
+    deadline = time.monotonic() + timeout_seconds
+    problems = None
+    while problems is None and time.monotonic() < deadline:
+        service.hints.wait(service.turn())
+        problems = outcome(pipeline, chosen)
+    service.end()
+    return ["it takes longer than --timeout; run it again"] if problems is None else problems

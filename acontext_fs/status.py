@@ -1,0 +1,179 @@
+"""How every session stands: what is pending, running, done, failed, disabled or held, and why.
+
+Most of it is in the files and needs no daemon; what only the daemon knows (what runs, what it is
+waiting for) it writes to `.acontext/state.json`, which is believed while the daemon lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import orjson
+
+from acontext_fs import files, layout, sessions
+from acontext_fs.errors import AcontextError
+from acontext_fs.layout import SessionPlace
+from acontext_fs.progress import Progress
+from acontext_fs.records import Task
+from acontext_fs.store import Session, Store, owner
+
+State: TypeAlias = Literal["pending", "running", "retry", "done", "failed", "disabled", "held"]
+COUNTED_BYTES_MAX = 64 * 1024 * 1024
+"""How much of a session is read to count its pending lines; behind that they are estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """One session. `reason` says why it is held, was given up or is tried again; `advice` what a
+    person can do; `learning` what became of each finished task, with the reasons.
+    """
+
+    place: SessionPlace
+    state: State
+    lines: int
+    pending_lines: int
+    partial_bytes: int
+    unreadable: int
+    problems: tuple[tuple[int, str], ...]
+    reason: str
+    advice: str
+    tasks: Mapping[str, int]
+    learning: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """The whole store. `daemon` says who owns it ("" nobody), `waiting` what all waits for."""
+
+    daemon: str
+    waiting: str
+    extractor: str
+    tokens_today: int
+    tokens_per_day: int
+    misnamed: tuple[str, ...]
+    sessions: tuple[SessionStatus, ...]
+
+
+def of_store(store: Store, chosen: list[Session] | None = None) -> StoreStatus:
+    """The status of the store, with that of all sessions or of the chosen ones."""
+    who = owner(store.layout)
+    state = _daemon_state(store) if who else {}
+    told: Mapping[str, Mapping[str, Any]] = state.get("sessions", {})
+    places = {s.place for s in chosen} if chosen is not None else _places(store)
+    return StoreStatus(
+        daemon=who,
+        waiting=str(state.get("waiting", "")),
+        extractor=str(state.get("extractor", "")),
+        tokens_today=int(state.get("tokens_today", 0)),
+        tokens_per_day=int(state.get("tokens_per_day", 0)),
+        misnamed=tuple(sessions.misnamed(store.layout)),
+        sessions=tuple(
+            _of_session(store, place, told.get(place.session_path, {})) for place in sorted(places)
+        ),
+    )
+
+
+def _places(store: Store) -> set[SessionPlace]:
+    """Every session there is a file of, and those of which only the progress is left."""
+    found = set(sessions.places(store.layout))
+    for space in store.layout.space_names():
+        for inside, _ in layout.walk_files(store.layout.space(space) / "progress", ".json"):
+            place = layout.place_of(f"{layout.SPACES_FOLDER}/{space}/progress/{inside}")
+            if place is not None:
+                found.add(place)
+    return found
+
+
+def _daemon_state(store: Store) -> dict[str, Any]:
+    data = files.read_bytes(store.layout.local / "state.json")
+    try:
+        value = orjson.loads(data or b"{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _of_session(store: Store, place: SessionPlace, told: Mapping[str, Any]) -> SessionStatus:
+    session = Session(store, place)
+    try:
+        progress = session.progress()
+        tasks = session.all_tasks()
+        pending, partial, gone = _behind(store, place, progress)
+    except AcontextError as error:
+        return _held(place, str(error))
+    state, reason, advice = _state(place, progress, pending, gone, told)
+    counts: dict[str, int] = {}
+    for task in tasks:
+        if not task.is_planning:
+            counts[task.status] = counts.get(task.status, 0) + 1
+    return SessionStatus(
+        place=place,
+        state=state,
+        lines=progress.cursor.line + pending,
+        pending_lines=pending,
+        partial_bytes=partial,
+        unreadable=progress.unreadable,
+        problems=progress.problems,
+        reason=reason,
+        advice=advice,
+        tasks=counts,
+        learning=_learning(tasks, progress),
+    )
+
+
+def _held(place: SessionPlace, reason: str) -> SessionStatus:
+    return SessionStatus(place, "held", 0, 0, 0, 0, (), reason, "", {}, ())
+
+
+def _behind(store: Store, place: SessionPlace, progress: Progress) -> tuple[int, int, str]:
+    """Complete lines and bytes of half a line behind what was read; and what is wrong, or ""."""
+    path = store.layout.path(place.session_path)
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            if size < max(progress.cursor.offset, progress.archived_bytes):
+                return 0, 0, f"{place.session_path} is shorter than what was read of it"
+            file.seek(progress.cursor.offset)
+            data = file.read(COUNTED_BYTES_MAX)
+    except FileNotFoundError:
+        return 0, 0, f"{place.session_path} is gone"
+    lines = data.count(b"\n")
+    left = size - progress.cursor.offset - len(data)
+    if left:
+        return lines + lines * left // len(data), 0, ""
+    return lines, len(data) - data.rfind(b"\n") - 1, ""
+
+
+def _state(
+    place: SessionPlace, progress: Progress, pending: int, gone: str, told: Mapping[str, Any]
+) -> tuple[State, str, str]:
+    if told.get("state") in ("held", "running", "retry"):
+        return told["state"], str(told.get("reason", "")), ""
+    if gone:
+        path = place.session_path
+        return "held", gone, f"`git show HEAD:{path}` prints what git has of it; put it back"
+    if pending:
+        return "pending", "", ""
+    if progress.failures:
+        last = progress.failures[-1]
+        reason = f"lines {last.lines[0]}-{last.lines[1]}: {last.reason}"
+        return "failed", reason, f"try again with `acontext-fs flush --failed {place}`"
+    if not progress.is_tracked:
+        return "disabled", "the session asks for no task tracking", ""
+    return "done", "", ""
+
+
+def _learning(tasks: tuple[Task, ...], progress: Progress) -> tuple[str, ...]:
+    """What became of each finished task, a sentence each; and of the preferences."""
+    said = []
+    for task in tasks:
+        if task.learning is not None:
+            reason = f": {task.learning.reason}" if task.learning.reason else ""
+            said.append(f"task {task.order} {task.learning.status}{reason}")
+        elif not task.is_planning:
+            said.append(f"task {task.order} is {task.status}: only finished tasks are learned from")
+    if progress.preferences_note:
+        said.append(f"preferences {progress.preferences_note}")
+    return tuple(said)
