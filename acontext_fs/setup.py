@@ -50,6 +50,9 @@ def init(root: Path, clock: Clock | None = None) -> list[str]:
         with store.own(place, "init", clock):
             repository.commit(edits, message_of("Set up the store", _BODY, {}))
     files.make_folder(place.local)
+    for space in place.space_names():
+        # Git keeps no empty folders, and the first `>>` into a new session needs this one.
+        files.make_folder(place.space(space) / "sessions")
     return [edit.path for edit in edits]
 
 
