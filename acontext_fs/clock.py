@@ -66,9 +66,8 @@ def parse_time(text: object) -> str | None:
     if isinstance(text, bool):
         return None
     if isinstance(text, int | float):
-        seconds = text / 1000 if text > 1e11 else float(text)
         try:
-            return format_time(seconds)
+            return format_time(text / 1000 if text > 1e11 else float(text))
         except (OverflowError, ValueError, OSError):
             return None
     if not isinstance(text, str):

@@ -60,12 +60,16 @@ def message_of(subject: str, body: str, trailers: Mapping[str, str | Sequence[st
 
 
 def _one_line(text: str) -> str:
-    """Text without line breaks or control characters: a transcript must not add trailers."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """Text without line breaks or control characters: a transcript must not add trailers.
+
+    Nor hide them: for git a line that starts with three dashes ends the message.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f" {line}" if line.startswith("---") else line
 
 
 def _text(body: str) -> str:
-    """A body whose lines are clean and in which no paragraph can be taken for trailers."""
+    """A body whose lines are clean; what looks like a trailer in it is none before real ones."""
     return "\n".join(_one_line(line) for line in body.strip().split("\n"))
 
 

@@ -12,8 +12,10 @@ The only user of pygit2. One commit is made like this:
 7. drop the journal and the lock.
 
 A crash before 4 leaves nothing but unreferenced objects; after it, `recover` finishes 5 and 6 from
-the journal. Objects, refs, journal, index and files are fsynced: without it a power cut loses whole
-histories. Hooks and the user's signing key are never used (libgit2 runs neither).
+the journal. Objects and journal are on disk before the branch moves, and branch and files before
+the journal goes: without it a power cut loses whole histories. (The index is not synced, by git
+neither: `git reset` makes it anew from the branch.) Hooks and the user's signing key are never
+used (libgit2 runs neither).
 
 Does not merge: a path that changed under the caller is refused (`CommitConflict`), a path with a
 person's uncommitted work waits (`CommitHeld`).
@@ -35,15 +37,15 @@ import orjson
 import pygit2
 from pygit2.enums import FileMode, RepositoryState, SortMode
 
-from acontext_fs import files
+from acontext_fs import durable, files
 from acontext_fs.clock import Clock, SystemClock
 from acontext_fs.commits import Commit, FileEdit, parse_commit
+from acontext_fs.durable import Content
 from acontext_fs.errors import CommitConflict, CommitHeld, HistoryError, StoreError
+from acontext_fs.gitlock import IndexLock
 
 BOT_NAME = "acontext-fs"
 BOT_EMAIL = "acontext-fs@noreply.invalid"
-LOCK_PATIENCE_SECONDS = 1.0
-"""How long one attempt waits for `.git/index.lock`; after that the caller holds and comes back."""
 ATTEMPTS_MAX = 8
 """How often one commit is built again when the branch moves or `git gc` removes a folder."""
 
@@ -63,6 +65,7 @@ _UNDER_WAY = {
 
 # Without this, libgit2 syncs nothing and a power cut leaves HEAD pointing at an empty object.
 pygit2.settings.enable_fsync_gitdir(True)
+_EMPTY_TREE = pygit2.Oid(hex="4b825dc642cb6eb9a060e54bf8d69288fbee4904")
 # Its object cache may take 256 MB otherwise; a daemon that reads each tree once needs little.
 pygit2.settings.cache_max_size(16 * 1024 * 1024)
 
@@ -121,6 +124,7 @@ class History:
                 "name the top with --store"
             )
         self._gitdir = Path(self._repo.path)
+        self._lock = IndexLock(self._gitdir)
         self._index: pygit2.Index | None = None
         self._index_stamp: tuple[int, int, int] | None = None
 
@@ -184,7 +188,7 @@ class History:
             if reason:
                 raise CommitHeld(reason)
             try:
-                with self._index_lock():
+                with self._lock.hold():
                     return self._commit_locked(edits, message)
             except StoreError as error:
                 raise HistoryError(str(error)) from error
@@ -209,25 +213,36 @@ class History:
         index = self._read_index()
         for change in changes:
             _check_staged(index, change)
-        now = pygit2.Signature(BOT_NAME, BOT_EMAIL, int(self._clock.now()), 0)
-        commit = repo.create_commit(
-            None,
-            now,
-            now,
-            message,
-            self._write_tree(tree, {change.path: change for change in changes}),
-            [parent.id] if parent is not None else [],
-        )
-        self._write_journal(commit, changes)
-        note = "commit: " + message.partition("\n")[0]
+        commit, written = self._write_objects(parent, changes, message)
+        self._write_journal(commit, changes, written)
         if tip is None:
             repo.references.create(branch, commit)
         else:
-            tip.set_target(commit, note)
+            tip.set_target(commit, "commit: " + message.partition("\n")[0])
         self._write_index(index, changes)
         self._write_files(changes)
         self._journal.unlink(missing_ok=True)
         return str(commit)
+
+    def _write_objects(
+        self, parent: pygit2.Commit | None, changes: Sequence[_Change], message: str
+    ) -> tuple[pygit2.Oid, list[pygit2.Oid]]:
+        """The commit, and every object it needs that `parent` may lack; none is on disk for sure.
+
+        Also an object that was there already may have been left by an attempt that was cut off
+        before it was synced, so all of them count.
+        """
+        now = pygit2.Signature(BOT_NAME, BOT_EMAIL, int(self._clock.now()), 0)
+        written = []
+        with _syncing_later():
+            for change in changes:
+                if change.content is not None:
+                    written.append(self._repo.create_blob(change.content))
+            tree = parent.tree if parent is not None else None
+            root = self._write_tree(tree, {c.path: c for c in changes}, written)
+            parents = [parent.id] if parent is not None else []
+            commit = self._repo.create_commit(None, now, now, message, root, parents)
+        return commit, [*written, commit]
 
     def _change(self, tree: pygit2.Tree | None, edit: FileEdit) -> _Change | None:
         """What an edit means on top of `tree`; None when HEAD has it already."""
@@ -237,7 +252,7 @@ class History:
         old = entry.id if entry is not None else None
         if not edit.archive:
             self._check_base(edit, old)
-        new = self._repo.create_blob(edit.content) if edit.content is not None else None
+        new = pygit2.hash(edit.content) if edit.content is not None else None
         if new == old:
             return None
         mode = entry.filemode if entry is not None else FileMode.BLOB
@@ -259,8 +274,16 @@ class History:
                 edit.path,
             )
 
-    def _write_tree(self, tree: pygit2.Tree | None, changes: Mapping[str, _Change]) -> pygit2.Oid:
-        """The tree with `changes` (paths below it) applied; untouched folders are reused."""
+    def _write_tree(
+        self,
+        tree: pygit2.Tree | None,
+        changes: Mapping[str, _Change],
+        written: list[pygit2.Oid],
+    ) -> pygit2.Oid:
+        """The tree with `changes` (paths below it) applied; untouched folders are reused.
+
+        Every tree that is made is added to `written`.
+        """
         builder = self._repo.TreeBuilder(tree) if tree is not None else self._repo.TreeBuilder()
         below: dict[str, dict[str, _Change]] = {}
         for path, change in changes.items():
@@ -274,43 +297,17 @@ class History:
         for name, nested in below.items():
             entry = builder.get(name)
             child = self._repo[entry.id] if entry is not None else None
-            written = self._write_tree(child if isinstance(child, pygit2.Tree) else None, nested)
-            if len(self._repo[written]):  # type: ignore[arg-type]
-                builder.insert(name, written, FileMode.TREE)
+            made = self._write_tree(
+                child if isinstance(child, pygit2.Tree) else None, nested, written
+            )
+            if made != _EMPTY_TREE:
+                builder.insert(name, made, FileMode.TREE)
             elif entry is not None:
                 builder.remove(name)
-        return builder.write()
+        written.append(builder.write())
+        return written[-1]
 
     # -- the index ----------------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def _index_lock(self) -> Iterator[None]:
-        """Hold `.git/index.lock` as git does.
-
-        The lock is a hard link to a token file of ours, so that after a crash a lock can be told
-        to be ours by comparing the two; one that somebody else made is never removed.
-        """
-        lock = self._gitdir / "index.lock"
-        token = self._gitdir / f"acontext-lock-{random.getrandbits(64):016x}"
-        token.touch(exist_ok=False)
-        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-        try:
-            while True:
-                try:
-                    os.link(token, lock)
-                    break
-                except FileExistsError:
-                    if time.monotonic() > deadline:
-                        raise CommitHeld(
-                            f"another git process holds {lock}; when it is done the daemon goes on"
-                        ) from None
-                time.sleep(random.uniform(0.002, 0.02))
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-        finally:
-            token.unlink(missing_ok=True)
 
     def _read_index(self) -> pygit2.Index:
         """The index as it is on disk. Kept between commits while nobody else writes it: reading
@@ -336,8 +333,6 @@ class History:
             else:
                 index.remove(change.path)
         index.write()
-        with open(self._private_index, "rb") as file:
-            os.fsync(file.fileno())
         os.replace(self._private_index, self._gitdir / "index")
         self._index_stamp = _stamp(self._gitdir / "index")
 
@@ -348,19 +343,24 @@ class History:
     # -- the worktree, and what a crash left ----------------------------------------------------
 
     def _write_files(self, changes: Sequence[_Change]) -> None:
+        contents = []
         for change in changes:
             if change.archive:
                 continue
             path = self.root / change.path
-            if change.content is None:
-                path.unlink(missing_ok=True)
-                with contextlib.suppress(OSError):
-                    path.parent.rmdir()
+            if change.content is not None:
+                executable = change.mode == int(FileMode.BLOB_EXECUTABLE)
+                contents.append(Content(path, change.content, 0o755 if executable else 0o644))
                 continue
-            executable = change.mode == int(FileMode.BLOB_EXECUTABLE)
-            files.write_atomic(path, change.content, 0o755 if executable else 0o644)
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+        durable.write_all(contents)
 
-    def _write_journal(self, commit: pygit2.Oid, changes: Sequence[_Change]) -> None:
+    def _write_journal(
+        self, commit: pygit2.Oid, changes: Sequence[_Change], written: Sequence[pygit2.Oid]
+    ) -> None:
+        """Write the journal; with it, the objects that were written are on disk."""
         entry = {
             "commit": str(commit),
             "files": [
@@ -374,7 +374,10 @@ class History:
                 for change in changes
             ],
         }
-        files.write_atomic(self._journal, orjson.dumps(entry))
+        objects = self._gitdir / "objects"
+        names = {str(oid) for oid in written}
+        loose = [objects / name[:2] / name[2:] for name in sorted(names)]
+        durable.write_all([Content(self._journal, orjson.dumps(entry))], [objects, *loose])
 
     def recover(self) -> None:
         """Finish what a crash, or a full disk, cut off after the branch had moved.
@@ -385,7 +388,7 @@ class History:
         Raises:
             HistoryError: it still cannot be finished (the disk is still full).
         """
-        self._remove_own_locks()
+        self._lock.clear()
         data = files.read_bytes(self._journal)
         if data is None:
             return
@@ -406,7 +409,7 @@ class History:
         self._journal.unlink(missing_ok=True)
 
     def _finish(self, changes: Sequence[_Change]) -> None:
-        with self._index_lock():
+        with self._lock.hold():
             index = self._read_index()
             stale = [c for c in changes if _staged(index, c.path) == c.old and c.old != c.new]
             if stale:
@@ -436,16 +439,6 @@ class History:
         except (pygit2.GitError, KeyError):
             return False
 
-    def _remove_own_locks(self) -> None:
-        """Remove what a crash of ours left: the store has one committer, so all are stale."""
-        (self._gitdir / f"{self._private_index.name}.lock").unlink(missing_ok=True)
-        for token in self._gitdir.glob("acontext-lock-*"):
-            lock = self._gitdir / "index.lock"
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samefile(token, lock):
-                    lock.unlink()
-            token.unlink(missing_ok=True)
-
     # -- small things ---------------------------------------------------------------------------
 
     def _head_tree(self) -> pygit2.Tree | None:
@@ -472,6 +465,18 @@ class _Change:
     mode: int
     content: bytes | None
     archive: bool
+
+
+@contextlib.contextmanager
+def _syncing_later() -> Iterator[None]:
+    """Let libgit2 write objects without syncing each by itself, which takes twice as long as the
+    rest of the commit; whoever uses this syncs them, before anything points at them.
+    """
+    pygit2.settings.enable_fsync_gitdir(not durable.CAN_SYNC_LATER)
+    try:
+        yield
+    finally:
+        pygit2.settings.enable_fsync_gitdir(True)
 
 
 def _check_staged(index: pygit2.Index, change: _Change) -> None:

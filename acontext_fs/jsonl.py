@@ -16,10 +16,14 @@ import orjson
 
 MAX_RECOVERY_ATTEMPTS = 200
 """How many places of one broken line are tried as the start of an object."""
+DEPTH_MAX = 200
+"""How deeply a record may be nested. The encoder ends at 254, and a record is wrapped in others."""
 
 _OBJECT_START = re.compile(r'\{\s*"')
 _RECORD_KEYS = frozenset({"role", "type", "blob"})
 _DECODER = json.JSONDecoder()
+_TOO_DEEP = "nested too deeply"
+_INTEGERS = range(-(2**63), 2**64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ def decode(line: bytes) -> Decoded:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         return _recover(line)
+    if _is_crowded(line) and _is_deep(value):
+        return Decoded((), _TOO_DEEP)
     if isinstance(value, dict):
         return Decoded((value,))
     if isinstance(value, list):
@@ -65,6 +71,7 @@ def _recover(line: bytes) -> Decoded:
     if not line.strip(b"\0 \t\r\xef\xbb\xbf"):
         return Decoded((), problem)
     text = line.replace(b"\0", b"").decode("utf-8", errors="replace")
+    crowded = _is_crowded(line)
     values: list[dict[str, Any]] = []
     position = 0
     for _ in range(MAX_RECOVERY_ATTEMPTS):
@@ -73,8 +80,10 @@ def _recover(line: bytes) -> Decoded:
             break
         try:
             value, end = _DECODER.raw_decode(text, match.start())
+            if crowded and _is_deep(value):
+                raise ValueError(_TOO_DEEP)
             value = _clean(value)
-        except (ValueError, RecursionError):
+        except (ValueError, OverflowError, RecursionError):
             position = match.start() + 1
             continue
         # Inside a cut record every nested object parses too; only a whole record counts.
@@ -98,15 +107,37 @@ def _problem(line: bytes) -> str:
     try:
         json.loads(line)
     except RecursionError:
-        return "nested too deeply"
+        return _TOO_DEEP
     except ValueError as error:
         detail = str(error).partition(": line")[0]
         return f"not one JSON object ({detail[:80]})"
     return "not strict JSON (a NaN, an infinity, a huge number or a lone surrogate)"
 
 
+def _is_crowded(line: bytes) -> bool:
+    """Whether there are brackets enough on `line` for something too deep; quick to tell."""
+    return line.count(b"{") + line.count(b"[") > DEPTH_MAX
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether `value` is nested beyond `DEPTH_MAX`."""
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
+
+
 def _clean(value: Any) -> Any:
-    """The same value without lone surrogates, which no UTF-8 file can hold."""
+    """The same value without what cannot be written again: lone surrogates, and integers beyond
+    64 bits, which become what the strict parser makes of them.
+    """
+    if isinstance(value, int) and value not in _INTEGERS:
+        return float(value) if value.bit_length() < 1024 else None
     if isinstance(value, str):
         return value.encode("utf-8", errors="replace").decode("utf-8")
     if isinstance(value, dict):

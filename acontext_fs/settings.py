@@ -36,10 +36,12 @@ class Settings(BaseModel):
     llm_api_key: str = Field("", repr=False)
     llm_base_url: str = ""
     llm_simple_model: str = "gpt-4.1"
-    llm_response_timeout: Annotated[float, Field(gt=0)] = 60
+    llm_response_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60
     project_session_message_buffer_max_turns: Positive = 16
     project_session_message_buffer_max_overflow: Natural = 16
-    project_session_message_buffer_ttl_seconds: Annotated[float, Field(ge=0)] = 8
+    project_session_message_buffer_ttl_seconds: Annotated[
+        float, Field(ge=0, allow_inf_nan=False)
+    ] = 8
     project_session_message_use_previous_messages_turns: Natural = 3
     default_task_agent_max_iterations: Positive = 6
     default_task_agent_previous_progress_num: Natural = 6

@@ -204,8 +204,11 @@ def parse_lines(text: str) -> tuple[LineRange, ...]:
     """
     ranges = []
     for piece in filter(None, text.split(",")):
-        first, _, last = piece.partition("-")
-        ranges.append((int(first), int(last or first)))
+        first, dash, last = piece.partition("-")
+        pair = (int(first), int(last if dash else first))
+        if not 1 <= pair[0] <= pair[1]:
+            raise ValueError(f"no range of lines: {piece}")
+        ranges.append(pair)
     return merge((), ranges)
 
 

@@ -47,7 +47,8 @@ class Committer:
         self.finished: list[Job] = []
         self.reason = ""
         self.retry_at = 0.0
-        self.last_commit = ""
+        self.head = self.history.head()
+        """Where the branch was last seen; anywhere else, a person moved it."""
         self._delay = RETRY_SECONDS[0]
         self._model = model
         self._report = report
@@ -118,9 +119,7 @@ class Committer:
     def _apply_batch(self, job: BatchJob) -> None:
         session, place = job.session, job.session.place
         disk, disk_data = self._tasks(place)
-        state, state_data = self._progress(place)
-        if state.cursor != job.batch.before:
-            raise CommitConflict(f"{place.progress_path} moved meanwhile")
+        state, state_data = self._known_progress(session)
         found, state = self._outcome(job, disk, state)
         edits = []
         whole = None
@@ -181,7 +180,7 @@ class Committer:
     def _apply_learning(self, job: LearnJob) -> None:
         session, place, subject = job.session, job.session.place, job.work.subject
         disk, disk_data = self._tasks(place)
-        state, state_data = self._progress(place)
+        state, state_data = self._known_progress(session)
         if not lessons.is_wanted(subject, disk):
             return
         outcome: Learned | Skip | Failed
@@ -210,7 +209,7 @@ class Committer:
     def _learn_again(self, session: Tracked) -> None:
         place = session.place
         disk, disk_data = self._tasks(place)
-        state, state_data = self._progress(place)
+        state, state_data = self._known_progress(session)
         found, state = lessons.again(disk, state)
         if found == disk:
             return
@@ -270,7 +269,7 @@ class Committer:
             session.level_stamp = stamp
             session.kept.clear()
             return
-        state, data = self._progress(session.place)
+        state, data = self._known_progress(session)
         state = dataclasses.replace(state, archived_bytes=len(edit.content))
         note = FileEdit(session.place.progress_path, progress.encode(state), data)
         ready.append((session, [edit, note], state))
@@ -302,7 +301,7 @@ class Committer:
 
     def _commit(self, edits: Sequence[FileEdit], message: str) -> str:
         commit = self.history.commit(edits, message)
-        self.last_commit = commit or self.last_commit
+        self.head = commit or self.head
         return commit
 
     def _advance(self, session: Tracked, state: Progress) -> None:
@@ -318,6 +317,11 @@ class Committer:
         data = files.read_bytes(self.store.layout.path(place.tasks_path))
         return (tasks.decode(data, place.tasks_path) if data is not None else ()), data
 
-    def _progress(self, place: SessionPlace) -> tuple[Progress, bytes | None]:
+    def _known_progress(self, session: Tracked) -> tuple[Progress, bytes | None]:
+        """The progress file, if it says what we think it does about how far was read."""
+        place = session.place
         data = files.read_bytes(self.store.layout.path(place.progress_path))
-        return (Progress() if data is None else progress.decode(data, place.progress_path)), data
+        state = Progress() if data is None else progress.decode(data, place.progress_path)
+        if state.cursor != session.progress.cursor:
+            raise CommitConflict(f"{place.progress_path} moved meanwhile")
+        return state, data

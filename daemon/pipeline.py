@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from acontext_fs import files, sessions, settings, skills, tasks
 from acontext_fs.clock import format_time
-from acontext_fs.daemon import batches, failures, intake, lessons
+from acontext_fs.daemon import batches, failures
+from acontext_fs.daemon.briefs import Briefs
 from acontext_fs.daemon.buffer import Limits
 from acontext_fs.daemon.committer import Committer, Event
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
@@ -20,7 +20,6 @@ from acontext_fs.daemon.roster import Roster
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.work import Workers
 from acontext_fs.errors import AcontextError, ModelUnavailable
-from acontext_fs.records import ExtractWork, LearnWork, PreferenceSubject, Task, TaskSubject
 from acontext_fs.settings import Settings
 from acontext_fs.store import Store
 
@@ -65,6 +64,7 @@ class Pipeline:
         )
         self.committer = Committer(store, workers.extractor.name, report)
         self.roster = Roster(store, self.committer, self.limits, report)
+        self._briefs = Briefs(store, options, workers)
         self.model_reason = ""
         self._model_until = 0.0
         self._model_pause = MODEL_PAUSE_SECONDS[0]
@@ -117,7 +117,7 @@ class Pipeline:
             if not self._take_batch(session) or session.batch is None:
                 return False
             reading = batches.read(session.place, session.batch, session.batch_seen)
-            work = self._extract_work(session, reading)
+            work = self._briefs.extract(session, reading)
         except AcontextError as error:
             self._hold(session, str(error))
             return False
@@ -154,27 +154,11 @@ class Pipeline:
             session.batch = session.buffer.take(self.limits, self._now(), flush=session.flush)
         return session.batch is not None
 
-    def _extract_work(self, session: Tracked, reading: batches.Reading) -> ExtractWork:
-        place, root = session.place, self.store.layout
-        name = self.workers.extractor.name
-        count = self.options.project_session_message_use_previous_messages_turns
-        return ExtractWork(
-            space=place.space,
-            session_id=place.session_id,
-            messages=reading.messages,
-            previous=intake.previous_messages(
-                root, session, count if self.workers.uses_model else 0
-            ),
-            tasks=self._tasks(session),
-            carry=session.progress.carry if session.progress.extractor == name else {},
-            criteria=settings.criteria(self.options, self._space(session)),
-        )
-
     def _is_quiet(self, session: Tracked) -> bool:
         """Whether the batch is the last for now: then the transcript is archived with it."""
         if session.unread or (session.buffer is not None and len(session.buffer)):
             return False
-        return session.flush or self._now() - session.grown_at >= self.limits.ttl_seconds
+        return session.flush or self._now() >= session.grown_at + self.limits.ttl_seconds
 
     # -- learning ---------------------------------------------------------------------------------
 
@@ -201,12 +185,12 @@ class Pipeline:
 
     def _start_learn_job(self, session: Tracked) -> LearnJob | None:
         try:
-            work = self._learn_work(session)
+            work = self._briefs.learn(session, over=self._is_over(session))
         except AcontextError as error:
             self._hold(session, str(error))
             return None
         session.held = ""
-        session.nothing_to_learn = work is None and session.is_read
+        session.nothing_to_learn = work is None and self._is_over(session)
         if work is None or not self._model_ready():
             return None
         job = LearnJob(session, work, self.workers.executor.submit(self.workers.learn, work))
@@ -215,31 +199,11 @@ class Pipeline:
         self._jobs.append(job)
         return job
 
-    def _learn_work(self, session: Tracked) -> LearnWork | None:
-        """What is to be learned next from a session; None if it has to wait."""
-        place, root = session.place, self.store.layout
-        if not self._space(session).learn:
-            return None
-        found = self._tasks(session)
-        subject: TaskSubject | PreferenceSubject
-        voiced = lessons.new_preferences(found, session.progress)
-        if voiced:
-            subject = PreferenceSubject(voiced)
-        else:
-            quiet = session.learn_now or session.is_read
-            task = lessons.next_task(found, quiet=quiet)
-            if task is None:
-                return None
-            lines = {n for first, last in task.lines for n in range(first, last + 1)}
-            subject = TaskSubject(task, tuple(sessions.messages_on(root, place, lines)))
-        return LearnWork(
-            space=place.space,
-            session_id=place.session_id,
-            subject=subject,
-            tasks=found,
-            skills=skills.snapshot(root.skills(place.space)),
-            date=lessons.day_of(subject, found, session.progress),
-        )
+    def _is_over(self, session: Tracked) -> bool:
+        """Whether nothing more is to be expected that could undo the last task's outcome."""
+        if session.learn_now:
+            return True
+        return session.is_read and self._now() >= session.grown_at + self.limits.ttl_seconds
 
     # -- what jobs came back with -----------------------------------------------------------------
 
@@ -338,6 +302,7 @@ class Pipeline:
                 session.batch_due_at(self.limits),
                 session.archive_due_at(self.limits.ttl_seconds),
                 session.retry_at if session.held or session.attempts else None,
+                self._learning_due_at(session),
             ]
             wanted = [moment for moment in moments if moment is not None]
             waits += [moment - now if moment > now else BLOCKED_SECONDS for moment in wanted]
@@ -345,6 +310,12 @@ class Pipeline:
                 session.flush = session.learn_now = False
                 self.roster.rest(session)
         return max(0.02, min(waits))
+
+    def _learning_due_at(self, session: Tracked) -> float | None:
+        waits = session.progress.learning_pending and not session.nothing_to_learn
+        if not waits or session.lost or session.running or not session.is_read:
+            return None
+        return max(session.retry_at, session.grown_at + self.limits.ttl_seconds)
 
     def _is_settled(self, session: Tracked) -> bool:
         learned = session.progress.learning_pending == 0 or session.nothing_to_learn
@@ -393,15 +364,6 @@ class Pipeline:
             self._report(Event("held", session.place, reason))
         session.held = session.last_error = reason
         session.retry_at = self._now() + HELD_SECONDS
-
-    def _tasks(self, session: Tracked) -> tuple[Task, ...]:
-        place = session.place
-        data = files.read_bytes(self.store.layout.path(place.tasks_path))
-        return tasks.decode(data, place.tasks_path) if data is not None else ()
-
-    def _space(self, session: Tracked) -> settings.SpaceSettings:
-        folder = self.store.layout.space(session.place.space)
-        return settings.load_space(folder / "space.toml")
 
     def _now(self) -> float:
         return self.store.clock.monotonic()

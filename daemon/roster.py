@@ -27,13 +27,12 @@ class Roster:
         self._committer = committer
         self._limits = limits
         self._report = report
-        self._head = ""
 
     def scan(self) -> None:
         """Look at every session file there is: what events may have missed is found here."""
         head = self._committer.history.head()
-        moved = head not in (self._head, self._committer.last_commit)
-        self._head = head
+        moved = head != self._committer.head
+        self._committer.head = head
         found = {place.session_path: place for place in sessions.places(self._store.layout)}
         for path in sorted(found.keys() | self.all.keys()):
             session = self.all.get(path)
@@ -89,8 +88,6 @@ class Roster:
             self._lose(session)
         elif was and not session.lost:
             self._report(Event("found", session.place, "is as it was again; reading on"))
-        if session.stamp is None and intake.zero(session) and not session.lost:
-            self._forget(session)
 
     def select(self, paths: Iterable[str]) -> list[Tracked]:
         """The sessions of the given paths; all of them if none is given."""
@@ -131,7 +128,7 @@ class Roster:
     def _lose(self, session: Tracked) -> None:
         """Save what was read of a file that is no longer there, then leave the session alone."""
         if session.stamp is None and self._is_elsewhere(session):
-            self._load(session)
+            self._forget(session)
             return
         edit = archive.rescue_of(self._committer.history, session)
         if edit is not None:
@@ -139,13 +136,12 @@ class Roster:
         self._report(Event("lost", session.place, session.lost))
 
     def _is_elsewhere(self, session: Tracked) -> bool:
-        """Whether the file is gone because another branch was checked out."""
+        """Whether the file is gone because another branch was checked out, or never was read."""
+        if intake.zero(session):
+            return not session.kept
         progress = self._store.root / session.place.progress_path
-        return (
-            not intake.zero(session)
-            and not progress.exists()
-            and self._committer.history.read(session.place.session_path) is None
-        )
+        in_head = self._committer.history.read(session.place.session_path) is not None
+        return not progress.exists() and not in_head
 
     def _forget(self, session: Tracked) -> None:
         path = session.place.session_path

@@ -115,6 +115,7 @@ class Service:
     def end(self) -> None:
         """Commit what is done, archive, and tell those who wait that nobody works any more."""
         self.pipeline.finish()
+        self.pipeline.workers.close()
         for waiting in self._open:
             self._reply(waiting, ["the daemon was stopped before all was done; run it again"])
         self._note_boot(clean=True)

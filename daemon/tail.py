@@ -29,7 +29,7 @@ Identity: TypeAlias = tuple[int, int]
 @dataclass(frozen=True, slots=True)
 class Grown:
     """Complete lines behind the cursor. `window` is what stands in front of the first (at most
-    WINDOW_BYTES), `more` tells that the read stopped before the last complete line.
+    WINDOW_BYTES), `more` tells that the file goes on behind them, be it with half a line.
     """
 
     lines: tuple[Line, ...]
@@ -110,8 +110,7 @@ def _read(descriptor: int, cursor: Cursor, identity: Identity | None) -> Outcome
     if not data:
         return Unchanged(found, status.st_size - cursor.offset)
     lines = _split(data, cursor)
-    more = cursor.offset + len(data) < status.st_size and len(data) >= READ_BYTES_MAX // 2
-    return Grown(lines, window, found, more)
+    return Grown(lines, window, found, cursor.offset + len(data) < status.st_size)
 
 
 def _complete(descriptor: int, offset: int, size: int) -> bytes:

@@ -60,7 +60,8 @@ class Learner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """The three of them, and where they run. `budget_reason` says why none may start, or ""."""
+    """The three of them, and where they run. `budget_reason` says why none may start, or "";
+    `close` ends what they have open, calls in flight included."""
 
     extractor: Extractor
     distiller: Distiller
@@ -69,6 +70,7 @@ class Workers:
     slots: int
     uses_model: bool
     budget_reason: Callable[[], str] = lambda: ""
+    close: Callable[[], None] = lambda: None
 
     def learn(self, work: LearnWork) -> Learned | Skip:
         """Distill, then learn."""

@@ -66,8 +66,10 @@ def workers(options: Settings, budget: Budget) -> Workers:
     from acontext_fs.daemon.distill.model import ModelDistiller
     from acontext_fs.daemon.extract.model import ModelExtractor
     from acontext_fs.daemon.learn.model import ModelLearner
+    from acontext_fs.models.ladder import Rungs
     from acontext_fs.models.openai import OpenAIModel
 
+    rungs = Rungs()  # What one worker finds out about the endpoint, the others know.
     model = OpenAIModel(
         base_url=options.llm_base_url or None,
         api_key=options.llm_api_key or None,
@@ -80,15 +82,20 @@ def workers(options: Settings, budget: Budget) -> Workers:
             max_iterations=options.default_task_agent_max_iterations,
             previous_progress=options.default_task_agent_previous_progress_num,
             spend=budget.spend,
+            rungs=rungs,
         ),
-        distiller=ModelDistiller(model, spend=budget.spend),
+        distiller=ModelDistiller(model, spend=budget.spend, rungs=rungs),
         learner=ModelLearner(
-            model, max_iterations=options.skill_learn_agent_max_iterations, spend=budget.spend
+            model,
+            max_iterations=options.skill_learn_agent_max_iterations,
+            spend=budget.spend,
+            rungs=rungs,
         ),
         executor=Threads(),
         slots=options.max_concurrency,
         uses_model=True,
         budget_reason=budget.reason,
+        close=model.close,
     )
 
 
@@ -96,5 +103,17 @@ def describe(options: Settings) -> str:
     """Who reads the transcripts, in a sentence: nobody shall be surprised by a bill."""
     if not options.uses_model:
         return "the rules engine reads the transcripts (no model is configured)"
-    where = options.llm_base_url or "the OpenAI API"
+    where = without_secrets(options.llm_base_url) or "the OpenAI API"
     return f"{options.llm_simple_model} at {where} reads the transcripts"
+
+
+def without_secrets(url: str) -> str:
+    """An endpoint's address without the user, password and query it may carry."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "an endpoint whose address is not valid"
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}" if parts.hostname else url

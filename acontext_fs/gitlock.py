@@ -1,0 +1,63 @@
+"""`.git/index.lock`, which git and every tool around it respect, held the way git holds it.
+
+The lock is a hard link to a file of ours, so that after a crash a lock can be told to be ours by
+comparing the two; one that somebody else made is never removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from acontext_fs.errors import CommitHeld
+
+PATIENCE_SECONDS = 1.0
+"""How long one attempt waits for the lock; after that the caller holds and comes back."""
+
+
+class IndexLock:
+    """The lock of one repository, for the one process that commits to the store."""
+
+    def __init__(self, gitdir: Path) -> None:
+        self._lock = gitdir / "index.lock"
+        # Made once and left there: a new file for each commit costs more than the lock itself.
+        self._token = gitdir / "acontext-lock"
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the lock until the block ends.
+
+        Raises:
+            CommitHeld: another process holds it, and did so for PATIENCE_SECONDS.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self._take():
+            if time.monotonic() > deadline:
+                raise CommitHeld(
+                    f"another git process holds {self._lock}; when it is done the daemon goes on"
+                )
+            time.sleep(random.uniform(0.002, 0.02))
+        try:
+            yield
+        finally:
+            self._lock.unlink(missing_ok=True)
+
+    def _take(self) -> bool:
+        try:
+            os.link(self._token, self._lock)
+        except FileNotFoundError:
+            self._token.touch()
+            return False
+        except FileExistsError:
+            return False
+        return True
+
+    def clear(self) -> None:
+        """Remove the lock if a crash of ours left it."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samefile(self._token, self._lock):
+                self._lock.unlink()
