@@ -111,8 +111,9 @@ class Buffer:
             self._lines.popleft()
             lines.append(line)
             messages += count
-        data = b"".join([line.data + b"\n" for line in lines])
-        self._window = (self._window + data)[-WINDOW_BYTES:]
+        data = b"\n".join([*(line.data for line in lines), b""])
+        short = len(data) < WINDOW_BYTES
+        self._window = (self._window + data if short else data)[-WINDOW_BYTES:]
         after = Cursor(lines[-1].end, lines[-1].number, fingerprint(self._window))
         batch = Batch(
             id=ids.batch_id(self._path, self._before.offset, after.offset, data),

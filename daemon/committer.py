@@ -194,7 +194,7 @@ class Committer:
         if found != disk:
             edits.append(FileEdit(place.tasks_path, tasks.encode(found), disk_data))
         edits.append(FileEdit(place.progress_path, progress.encode(state), state_data))
-        message = lessons.commit_message(place, subject, outcome, self._model)
+        message = lessons.commit_message(place, subject, outcome, found, self._model)
         commit = self._commit(edits, message)
         self._advance(session, state)
         session.attempts, session.retry_at = 0, 0.0

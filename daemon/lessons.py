@@ -115,11 +115,14 @@ def commit_message(
     place: SessionPlace,
     subject: TaskSubject | PreferenceSubject,
     outcome: Learned | Skip | Failed,
+    found: Sequence[Task],
     model: str,
 ) -> str:
-    """What the commit of a learning says."""
+    """What the commit of a learning says; `found` are the session's tasks."""
     task = subject.task if isinstance(subject, TaskSubject) else None
     what = f"task {task.order} of {place}" if task else f"the preferences of {place}"
+    sources = _voiced_in(subject, found)
+    lines = [piece for source in sources for piece in source.lines]
     match outcome:
         case Learned(summary=summary, edits=edits):
             title = summary or f"Learn from {what}"
@@ -135,11 +138,20 @@ def commit_message(
         {
             "Acontext-Kind": "skills" if isinstance(outcome, Learned) else "tasks",
             "Acontext-Session": str(place),
-            "Acontext-Task": task.id if task else "",
-            "Acontext-Lines": tasks.format_lines(task.lines) if task else "",
+            "Acontext-Task": [source.id for source in sources],
+            "Acontext-Lines": tasks.format_lines(tasks.merge((), lines)),
             "Acontext-Model": model,
         },
     )
+
+
+def _voiced_in(subject: TaskSubject | PreferenceSubject, found: Sequence[Task]) -> list[Task]:
+    """The tasks in which preferences were voiced; the planning section if in none."""
+    if isinstance(subject, TaskSubject):
+        return [subject.task]
+    voiced = set(subject.preferences)
+    asked = [task for task in tasks.requests(found) if voiced & set(task.preferences)]
+    return asked or [task for task in found if voiced & set(task.preferences)]
 
 
 def _said(task: Task | None) -> str:

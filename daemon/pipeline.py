@@ -285,6 +285,9 @@ class Pipeline:
 
     def finish(self) -> None:
         """Commit what is done and bring git level with the transcripts; before a stop."""
+        self.roster.scan()
+        for session in self.roster.active():
+            self.roster.look(session)
         self._settle()
         self._archive(everything=True)
 

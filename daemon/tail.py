@@ -19,7 +19,7 @@ from acontext_fs.records import Cursor, Line
 
 WINDOW_BYTES = 4096
 """How much in front of a cursor its fingerprint covers."""
-READ_BYTES_MAX = 4 * 1024 * 1024
+READ_BYTES_MAX = 1024 * 1024
 """How much is read at once, unless a single line is longer."""
 
 Identity: TypeAlias = tuple[int, int]
@@ -110,22 +110,22 @@ def _read(descriptor: int, cursor: Cursor, identity: Identity | None) -> Outcome
     if not data:
         return Unchanged(found, status.st_size - cursor.offset)
     lines = _split(data, cursor)
-    return Grown(lines, window, found, cursor.offset + len(data) < status.st_size)
+    return Grown(lines, window, found, lines[-1].end < status.st_size)
 
 
 def _complete(descriptor: int, offset: int, size: int) -> bytes:
-    """The bytes from `offset` to behind a newline: as many lines as fit, or one long one."""
+    """The bytes from `offset`: as many lines as fit, or one long one, and perhaps a part of the
+    next, which is not cut off because that would copy the rest; b"" if no line is complete.
+    """
     pieces: list[bytes] = []
     position = offset
     while position < size:
         piece = _pread(descriptor, min(READ_BYTES_MAX, size - position), position)
         if not piece:
             break
-        end = piece.rfind(b"\n")
-        if end >= 0:
-            pieces.append(piece[: end + 1])
-            return b"".join(pieces)
         pieces.append(piece)
+        if b"\n" in piece:
+            return b"".join(pieces)
         position += len(piece)
     return b""
 
@@ -133,7 +133,7 @@ def _complete(descriptor: int, offset: int, size: int) -> bytes:
 def _split(data: bytes, cursor: Cursor) -> tuple[Line, ...]:
     lines = []
     offset = cursor.offset
-    for number, piece in enumerate(data[:-1].split(b"\n"), start=cursor.line + 1):
+    for number, piece in enumerate(data.split(b"\n")[:-1], start=cursor.line + 1):
         lines.append(Line(number, offset, piece))
         offset += len(piece) + 1
     return tuple(lines)

@@ -6,6 +6,7 @@ knows becomes a `data` part that holds it whole, so that nothing is lost and not
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -43,10 +44,8 @@ def data_part(value: Any) -> Part:
 
 def json_text(value: Any) -> str:
     """`value` as compact JSON text; values that no JSON text can hold are described instead."""
-    try:
+    with contextlib.suppress(TypeError):
         return orjson.dumps(value).decode("utf-8")
-    except TypeError:
-        pass
     # Decoding nests deeper and counts higher than orjson encodes.
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

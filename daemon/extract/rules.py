@@ -31,12 +31,11 @@ from acontext_fs.daemon.extract.carry import MAX_CALLS, Pending, Remark, to_carr
 from acontext_fs.daemon.extract.signals import Outcome, Words, outcome, shown, spoken
 from acontext_fs.daemon.extract.summaries import Step, render
 from acontext_fs.daemon.extract.turns import (
-    MAX_DESCRIPTION,
     Said,
     understand,
     wants_information,
 )
-from acontext_fs.daemon.extract.words import bound, has_values, stems
+from acontext_fs.daemon.extract.words import MAX_DESCRIPTION, bound, has_values, stems
 from acontext_fs.formats.human import human_text, rejection
 from acontext_fs.records import (
     PLANNING_ORDER,
