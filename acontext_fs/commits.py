@@ -70,7 +70,7 @@ def _one_line(text: str) -> str:
 
 def _text(body: str) -> str:
     """A body whose lines are clean; what looks like a trailer in it is none before real ones."""
-    return "\n".join(_one_line(line) for line in body.strip().split("\n"))
+    return "\n".join(_one_line(line) for line in body.split("\n")).strip("\n")
 
 
 def parse_commit(commit_id: str, message: str, author: str, time_seconds: int) -> Commit:

@@ -27,12 +27,67 @@ written, and folders cannot be synced at all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """A file as it shall be."""
+class Staged:
+    """A finished file under a temporary name, and the name it shall have."""
 
+    temporary: Path
     path: Path
-    data: bytes
-    mode: int = 0o644
+
+
+def stage(path: Path, data: bytes, mode: int = 0o644) -> Staged:
+    """Write what `path` shall be into a temporary file beside it, for `replace`.
+
+    Raises:
+        StoreError: the file system refused; nothing is left behind.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=".acontext-", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {files.reason(error)}") from error
+    staged = Staged(Path(name), path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            if not CAN_SYNC_LATER:
+                file.flush()
+                os.fsync(file.fileno())
+        os.chmod(name, mode)
+    except OSError as error:
+        drop([staged])
+        raise StoreError(f"cannot write {path}: {files.reason(error)}") from error
+    return staged
+
+
+def replace(several: Sequence[Staged], beside: Iterable[Path] = ()) -> None:
+    """Give staged files their names, in this order, and sync them and their folders together.
+
+    The files of `beside` are in place already; they too, and the folders they stand in, are on
+    disk when this returns. In a power cut some may be there and others not, but each is whole.
+
+    Raises:
+        StoreError: the file system refused; some files may have been replaced.
+    """
+    others = list(beside)
+    waiting = list(several)
+    try:
+        sync([*others, *(one.temporary for one in several)])
+        while waiting:
+            os.replace(waiting[0].temporary, waiting[0].path)
+            waiting.pop(0)
+        sync(sorted({path.parent for path in (*others, *(one.path for one in several))}))
+    except OSError as error:
+        where = waiting[0].path if waiting else error.filename
+        raise StoreError(f"cannot write {where}: {files.reason(error)}") from error
+    finally:
+        drop(waiting)
+
+
+def drop(several: Iterable[Staged]) -> None:
+    """Remove staged files that will not be used after all."""
+    for one in several:
+        with contextlib.suppress(OSError):
+            one.temporary.unlink()
 
 
 def sync(paths: Iterable[Path]) -> None:
@@ -45,68 +100,21 @@ def sync(paths: Iterable[Path]) -> None:
     """
     several = list(paths)
     if CAN_SYNC_LATER and several:
-        for _ in _threads().map(_sync, several):
+        shares = [several[first::AT_ONCE] for first in range(min(AT_ONCE, len(several)))]
+        for _ in _threads().map(_sync, shares):
             pass
 
 
-def write_all(contents: Sequence[Content], beside: Iterable[Path] = ()) -> None:
-    """Replace several files, each as `files.write_atomic` does, and sync them together.
-
-    The files of `beside` exist already; they too, and the folders they stand in, are on disk when
-    this returns. In a power cut some may be there and others not, but each is old or new.
-
-    Raises:
-        StoreError: the file system refused; some files may have been replaced.
-    """
-    others = list(beside)
-    staged: list[tuple[str, Content]] = []
-    try:
-        for content in contents:
-            staged.append((_stage(content), content))
-        sync([*others, *(Path(name) for name, _ in staged)])
-        while staged:
-            name, content = staged[0]
-            os.replace(name, content.path)
-            staged.pop(0)
-        sync(sorted({path.parent for path in (*others, *(c.path for c in contents))}))
-    except OSError as error:
-        first = contents[0].path if contents else others[0]
-        where = staged[0][1].path if staged else first
-        raise StoreError(f"cannot write {where}: {files.reason(error)}") from error
-    finally:
-        for name, _ in staged:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-
-
-def _stage(content: Content) -> str:
-    """Write a temporary file beside the one it will replace; return its name."""
-    folder = content.path.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".acontext-", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content.data)
-            if not CAN_SYNC_LATER:
-                file.flush()
-                os.fsync(file.fileno())
-        os.chmod(name, content.mode)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    return name
-
-
-def _sync(path: Path) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync(paths: Sequence[Path]) -> None:
+    for path in paths:
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @functools.cache

@@ -18,6 +18,25 @@ from acontext_fs.errors import CommitHeld
 PATIENCE_SECONDS = 1.0
 """How long one attempt waits for the lock; after that the caller holds and comes back."""
 
+EMPTY_SECONDS = 10.0
+"""How old an empty lock of a branch has to be to count as left: git fills its own at once."""
+EMPTY_SECONDS_CRASHED = 0.1
+"""The same where it is known that we crashed while we held the index: libgit2 fills its late."""
+
+
+def clear_branch_lock(branch: Path, commit: str, *, crashed: bool) -> None:
+    """Remove the lock of a branch's file if it is left from our moving the branch to `commit`.
+
+    One that holds anything else is somebody else's.
+    """
+    lock = branch.with_name(f"{branch.name}.lock")
+    old = EMPTY_SECONDS_CRASHED if crashed else EMPTY_SECONDS
+    with contextlib.suppress(FileNotFoundError):
+        held = lock.read_bytes().strip()
+        age = time.time() - lock.stat().st_mtime
+        if held == commit.encode() or (not held and age > old):
+            lock.unlink()
+
 
 class IndexLock:
     """The lock of one repository, for the one process that commits to the store."""
@@ -56,8 +75,12 @@ class IndexLock:
             return False
         return True
 
-    def clear(self) -> None:
-        """Remove the lock if a crash of ours left it."""
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samefile(self._token, self._lock):
-                self._lock.unlink()
+    def clear(self) -> bool:
+        """Remove the lock if a crash of ours left it; tell whether it did."""
+        try:
+            ours = os.path.samefile(self._token, self._lock)
+        except FileNotFoundError:
+            return False
+        if ours:
+            self._lock.unlink()
+        return ours

@@ -1,6 +1,6 @@
 """Commits onto the branch that HEAD names, beside a person who uses the same repository.
 
-The only user of pygit2. One commit is made like this:
+One commit is made like this:
 
 1. take `.git/index.lock`, which git itself and every editor respect (two actors that share the
    index without it revert half of each other's commits);
@@ -12,10 +12,9 @@ The only user of pygit2. One commit is made like this:
 7. drop the journal and the lock.
 
 A crash before 4 leaves nothing but unreferenced objects; after it, `recover` finishes 5 and 6 from
-the journal. Objects and journal are on disk before the branch moves, and branch and files before
-the journal goes: without it a power cut loses whole histories. (The index is not synced, by git
-neither: `git reset` makes it anew from the branch.) Hooks and the user's signing key are never
-used (libgit2 runs neither).
+the journal. Objects and journal are on disk before the branch moves; branch, index and files before
+the journal goes: without it a power cut loses whole histories. Hooks and the user's signing key are
+never used (libgit2 runs neither).
 
 Does not merge: a path that changed under the caller is refused (`CommitConflict`), a path with a
 person's uncommitted work waits (`CommitHeld`).
@@ -23,26 +22,25 @@ person's uncommitted work waits (`CommitHeld`).
 
 from __future__ import annotations
 
-import contextlib
-import os
+import dataclasses
 import random
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pygit2
 from pygit2.enums import FileMode, RepositoryState, SortMode
 
-from acontext_fs import durable, files
+from acontext_fs import files, worktree
 from acontext_fs.clock import Clock, SystemClock
 from acontext_fs.commits import Commit, FileEdit, parse_commit
-from acontext_fs.durable import Content
-from acontext_fs.errors import CommitConflict, CommitHeld, HistoryError, StoreError
-from acontext_fs.gitlock import IndexLock
+from acontext_fs.durable import Staged
+from acontext_fs.errors import CommitHeld, HistoryError, StoreError
+from acontext_fs.gitlock import IndexLock, clear_branch_lock
+from acontext_fs.journal import Journal
+from acontext_fs.objects import Objects
+from acontext_fs.worktree import Change
 
 BOT_NAME = "acontext-fs"
 BOT_EMAIL = "acontext-fs@noreply.invalid"
@@ -62,12 +60,6 @@ _UNDER_WAY = {
     RepositoryState.APPLY_MAILBOX: "a `git am`",
     RepositoryState.APPLY_MAILBOX_OR_REBASE: "a `git am`",
 }
-
-# Without this, libgit2 syncs nothing and a power cut leaves HEAD pointing at an empty object.
-pygit2.settings.enable_fsync_gitdir(True)
-_EMPTY_TREE = pygit2.Oid(hex="4b825dc642cb6eb9a060e54bf8d69288fbee4904")
-# Its object cache may take 256 MB otherwise; a daemon that reads each tree once needs little.
-pygit2.settings.cache_max_size(16 * 1024 * 1024)
 
 
 def create(root: Path) -> None:
@@ -109,7 +101,7 @@ class History:
         """
         self.root = root
         self._clock = clock or SystemClock()
-        self._journal = root / ".acontext" / "journal.json"
+        self._journal = Journal(root / ".acontext" / "journal.json")
         try:
             self._repo = pygit2.Repository(str(root))
         except pygit2.GitError as error:
@@ -124,7 +116,9 @@ class History:
                 "name the top with --store"
             )
         self._gitdir = Path(self._repo.path)
+        self._objects = Objects(self._repo)
         self._lock = IndexLock(self._gitdir)
+        self._repo.set_ident(BOT_NAME, BOT_EMAIL)
         self._index: pygit2.Index | None = None
         self._index_stamp: tuple[int, int, int] | None = None
 
@@ -184,9 +178,6 @@ class History:
         """
         self.recover()
         for _ in range(ATTEMPTS_MAX):
-            reason = self.held()
-            if reason:
-                raise CommitHeld(reason)
             try:
                 with self._lock.hold():
                     return self._commit_locked(edits, message)
@@ -203,6 +194,9 @@ class History:
 
     def _commit_locked(self, edits: Sequence[FileEdit], message: str) -> str:
         repo = self._repo
+        reason = self.held()
+        if reason:
+            raise CommitHeld(reason)
         branch = str(repo.lookup_reference("HEAD").target)
         tip = repo.references.get(branch)
         parent = tip.peel(pygit2.Commit) if tip is not None else None
@@ -213,99 +207,32 @@ class History:
         index = self._read_index()
         for change in changes:
             _check_staged(index, change)
-        commit, written = self._write_objects(parent, changes, message)
-        self._write_journal(commit, changes, written)
+        bot = pygit2.Signature(BOT_NAME, BOT_EMAIL, int(self._clock.now()), 0)
+        commit, written = self._objects.commit(parent, changes, message, bot)
+        self._journal.write(str(commit), changes, written)
         if tip is None:
             repo.references.create(branch, commit)
         else:
             tip.set_target(commit, "commit: " + message.partition("\n")[0])
-        self._write_index(index, changes)
-        self._write_files(changes)
-        self._journal.unlink(missing_ok=True)
+        self._apply(index, changes, changes)
+        self._journal.drop()
         return str(commit)
 
-    def _write_objects(
-        self, parent: pygit2.Commit | None, changes: Sequence[_Change], message: str
-    ) -> tuple[pygit2.Oid, list[pygit2.Oid]]:
-        """The commit, and every object it needs that `parent` may lack; none is on disk for sure.
-
-        Also an object that was there already may have been left by an attempt that was cut off
-        before it was synced, so all of them count.
-        """
-        now = pygit2.Signature(BOT_NAME, BOT_EMAIL, int(self._clock.now()), 0)
-        written = []
-        with _syncing_later():
-            for change in changes:
-                if change.content is not None:
-                    written.append(self._repo.create_blob(change.content))
-            tree = parent.tree if parent is not None else None
-            root = self._write_tree(tree, {c.path: c for c in changes}, written)
-            parents = [parent.id] if parent is not None else []
-            commit = self._repo.create_commit(None, now, now, message, root, parents)
-        return commit, [*written, commit]
-
-    def _change(self, tree: pygit2.Tree | None, edit: FileEdit) -> _Change | None:
+    def _change(self, tree: pygit2.Tree | None, edit: FileEdit) -> Change | None:
         """What an edit means on top of `tree`; None when HEAD has it already."""
         entry = self._entry(tree, edit.path)
         if entry is not None and not isinstance(entry, pygit2.Blob):
             raise CommitHeld(f"{edit.path} is not a file in git; move it away to go on", edit.path)
-        old = entry.id if entry is not None else None
+        old = str(entry.id) if entry is not None else ""
         if not edit.archive:
-            self._check_base(edit, old)
-        new = pygit2.hash(edit.content) if edit.content is not None else None
+            worktree.check_base(self.root, edit, old)
+        new = ""
+        if edit.content is not None:
+            new = self._objects.blob(edit.content)
         if new == old:
             return None
         mode = entry.filemode if entry is not None else FileMode.BLOB
-        return _Change(edit.path, old, new, int(mode), edit.content, edit.archive)
-
-    def _check_base(self, edit: FileEdit, old: pygit2.Oid | None) -> None:
-        try:
-            found = files.read_bytes(self.root / edit.path)
-        except StoreError as error:
-            raise CommitHeld(str(error), edit.path) from error
-        _check_way(self.root, edit.path)
-        if _plain(found, edit.path) != _plain(edit.base, edit.path):
-            raise CommitConflict(f"{edit.path} changed meanwhile")
-        plain = _plain(edit.base, edit.path)
-        if (pygit2.hash(plain) if plain is not None else None) != old:
-            raise CommitHeld(
-                f"{edit.path} has changes that are not committed; commit them, or put them "
-                "away with `git stash`, and the daemon goes on",
-                edit.path,
-            )
-
-    def _write_tree(
-        self,
-        tree: pygit2.Tree | None,
-        changes: Mapping[str, _Change],
-        written: list[pygit2.Oid],
-    ) -> pygit2.Oid:
-        """The tree with `changes` (paths below it) applied; untouched folders are reused.
-
-        Every tree that is made is added to `written`.
-        """
-        builder = self._repo.TreeBuilder(tree) if tree is not None else self._repo.TreeBuilder()
-        below: dict[str, dict[str, _Change]] = {}
-        for path, change in changes.items():
-            name, slash, rest = path.partition("/")
-            if slash:
-                below.setdefault(name, {})[rest] = change
-            elif change.new is not None:
-                builder.insert(name, change.new, FileMode(change.mode))
-            elif builder.get(name) is not None:
-                builder.remove(name)
-        for name, nested in below.items():
-            entry = builder.get(name)
-            child = self._repo[entry.id] if entry is not None else None
-            made = self._write_tree(
-                child if isinstance(child, pygit2.Tree) else None, nested, written
-            )
-            if made != _EMPTY_TREE:
-                builder.insert(name, made, FileMode.TREE)
-            elif entry is not None:
-                builder.remove(name)
-        written.append(builder.write())
-        return written[-1]
+        return Change(edit.path, old, new, int(mode), edit.content, edit.archive)
 
     # -- the index ----------------------------------------------------------------------------
 
@@ -325,59 +252,30 @@ class History:
             raise CommitHeld("the index has conflicts; resolve them and the daemon goes on")
         return self._index
 
-    def _write_index(self, index: pygit2.Index, changes: Sequence[_Change]) -> None:
+    def _apply(
+        self, index: pygit2.Index, entries: Sequence[Change], contents: Sequence[Change]
+    ) -> None:
+        """Put entries into the index, then contents into the worktree; all is on disk after it."""
+        worktree.write(self.root, contents, [self._stage_index(index, entries)] if entries else [])
+        if entries:
+            self._index_stamp = _stamp(self._gitdir / "index")
+
+    def _stage_index(self, index: pygit2.Index, changes: Sequence[Change]) -> Staged:
         self._index_stamp = None
         for change in changes:
-            if change.new is not None:
-                index.add(pygit2.IndexEntry(change.path, change.new, FileMode(change.mode)))
+            if change.new:
+                new = pygit2.Oid(hex=change.new)
+                index.add(pygit2.IndexEntry(change.path, new, FileMode(change.mode)))
             else:
                 index.remove(change.path)
         index.write()
-        os.replace(self._private_index, self._gitdir / "index")
-        self._index_stamp = _stamp(self._gitdir / "index")
+        return Staged(self._private_index, self._gitdir / "index")
 
     @property
     def _private_index(self) -> Path:
         return self._gitdir / "acontext-index"
 
-    # -- the worktree, and what a crash left ----------------------------------------------------
-
-    def _write_files(self, changes: Sequence[_Change]) -> None:
-        contents = []
-        for change in changes:
-            if change.archive:
-                continue
-            path = self.root / change.path
-            if change.content is not None:
-                executable = change.mode == int(FileMode.BLOB_EXECUTABLE)
-                contents.append(Content(path, change.content, 0o755 if executable else 0o644))
-                continue
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
-        durable.write_all(contents)
-
-    def _write_journal(
-        self, commit: pygit2.Oid, changes: Sequence[_Change], written: Sequence[pygit2.Oid]
-    ) -> None:
-        """Write the journal; with it, the objects that were written are on disk."""
-        entry = {
-            "commit": str(commit),
-            "files": [
-                {
-                    "path": change.path,
-                    "old": str(change.old) if change.old else None,
-                    "new": str(change.new) if change.new else None,
-                    "mode": change.mode,
-                    "archive": change.archive,
-                }
-                for change in changes
-            ],
-        }
-        objects = self._gitdir / "objects"
-        names = {str(oid) for oid in written}
-        loose = [objects / name[:2] / name[2:] for name in sorted(names)]
-        durable.write_all([Content(self._journal, orjson.dumps(entry))], [objects, *loose])
+    # -- what a crash left ----------------------------------------------------------------------
 
     def recover(self) -> None:
         """Finish what a crash, or a full disk, cut off after the branch had moved.
@@ -388,55 +286,42 @@ class History:
         Raises:
             HistoryError: it still cannot be finished (the disk is still full).
         """
-        self._lock.clear()
-        data = files.read_bytes(self._journal)
-        if data is None:
+        crashed = self._lock.clear()
+        # A crash of ours; git never makes this one.
+        (self._gitdir / f"{self._private_index.name}.lock").unlink(missing_ok=True)
+        found = self._journal.read()
+        if found is None:
             return
-        try:
-            entry: dict[str, Any] = orjson.loads(data)
-            commit = pygit2.Oid(hex=entry["commit"])
-        except (orjson.JSONDecodeError, KeyError, ValueError):
-            # Written whole or not at all; anything else is from before the branch moved.
-            self._journal.unlink(missing_ok=True)
-            return
-        head = self.head()
-        if head and self._reaches(pygit2.Oid(hex=head), commit):
-            changes = [self._from_journal(item) for item in entry["files"]]
+        commit, changes = found
+        branch = self._repo.lookup_reference("HEAD").target
+        if isinstance(branch, str):
+            clear_branch_lock(self._objects.common / branch, commit, crashed=crashed)
+        if self._reaches(commit):
             try:
-                self._finish(changes)
-            except (pygit2.GitError, OSError) as error:
+                self._finish([self._filled(change) for change in changes])
+            except (pygit2.GitError, OSError, StoreError) as error:
                 raise HistoryError(f"cannot finish an interrupted commit: {error}") from error
-        self._journal.unlink(missing_ok=True)
+        self._journal.drop()
 
-    def _finish(self, changes: Sequence[_Change]) -> None:
+    def _finish(self, changes: Sequence[Change]) -> None:
         with self._lock.hold():
             index = self._read_index()
             stale = [c for c in changes if _staged(index, c.path) == c.old and c.old != c.new]
-            if stale:
-                self._write_index(index, stale)
-            unwritten = []
-            for change in changes:
-                found = _plain(files.read_bytes(self.root / change.path), change.path)
-                if (pygit2.hash(found) if found is not None else None) == change.old:
-                    unwritten.append(change)
-            self._write_files(unwritten)
+            self._apply(index, stale, worktree.unwritten(self.root, changes))
 
-    def _from_journal(self, item: Mapping[str, Any]) -> _Change:
-        new = pygit2.Oid(hex=item["new"]) if item["new"] else None
-        blob = self._repo[new] if new is not None and not item["archive"] else None
-        return _Change(
-            path=item["path"],
-            old=pygit2.Oid(hex=item["old"]) if item["old"] else None,
-            new=new,
-            mode=item["mode"],
-            content=blob.data if isinstance(blob, pygit2.Blob) else None,
-            archive=item["archive"],
-        )
+    def _filled(self, change: Change) -> Change:
+        """A change from the journal with its content."""
+        blob = self._repo[change.new] if change.new and not change.archive else None
+        content = blob.data if isinstance(blob, pygit2.Blob) else None
+        return dataclasses.replace(change, content=content)
 
-    def _reaches(self, head: pygit2.Oid, commit: pygit2.Oid) -> bool:
+    def _reaches(self, commit: str) -> bool:
+        """Whether HEAD is at `commit` or has it behind it."""
+        head = self.head()
         try:
-            return bool(head == commit or self._repo.descendant_of(head, commit))
-        except (pygit2.GitError, KeyError):
+            made = pygit2.Oid(hex=commit)
+            return bool(head) and (head == commit or self._repo.descendant_of(head, made))
+        except (pygit2.GitError, KeyError, ValueError):
             return False
 
     # -- small things ---------------------------------------------------------------------------
@@ -455,31 +340,7 @@ class History:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """An edit with its blobs: what a path was in HEAD and what it becomes."""
-
-    path: str
-    old: pygit2.Oid | None
-    new: pygit2.Oid | None
-    mode: int
-    content: bytes | None
-    archive: bool
-
-
-@contextlib.contextmanager
-def _syncing_later() -> Iterator[None]:
-    """Let libgit2 write objects without syncing each by itself, which takes twice as long as the
-    rest of the commit; whoever uses this syncs them, before anything points at them.
-    """
-    pygit2.settings.enable_fsync_gitdir(not durable.CAN_SYNC_LATER)
-    try:
-        yield
-    finally:
-        pygit2.settings.enable_fsync_gitdir(True)
-
-
-def _check_staged(index: pygit2.Index, change: _Change) -> None:
+def _check_staged(index: pygit2.Index, change: Change) -> None:
     """A person's staged version of the path is not to be thrown away."""
     staged = _staged(index, change.path)
     if staged != change.old:
@@ -487,27 +348,11 @@ def _check_staged(index: pygit2.Index, change: _Change) -> None:
         raise CommitHeld(reason, change.path)
 
 
-def _check_way(root: Path, path: str) -> None:
-    """Nothing but folders may stand above a file that is to be written."""
-    folder = (root / path).parent
-    while folder != root and not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise CommitHeld(f"{folder} is a file where a folder is needed; move it away", path)
-
-
-def _staged(index: pygit2.Index, path: str) -> pygit2.Oid | None:
+def _staged(index: pygit2.Index, path: str) -> str:
     try:
-        return index[path].id
+        return str(index[path].id)
     except KeyError:
-        return None
-
-
-def _plain(data: bytes | None, path: str) -> bytes | None:
-    """Content as git stores it: Markdown is `text eol=lf`, everything else is kept as it is."""
-    if data is not None and path.endswith(".md") and b"\r\n" in data:
-        return data.replace(b"\r\n", b"\n")
-    return data
+        return ""
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -23,11 +22,11 @@ _OBJECT_START = re.compile(r'\{\s*"')
 _RECORD_KEYS = frozenset({"role", "type", "blob"})
 _DECODER = json.JSONDecoder()
 _TOO_DEEP = "nested too deeply"
+_CONTAINERS = frozenset({dict, list})
 _INTEGERS = range(-(2**63), 2**64)
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """What stood on a line: the objects that could be read, and what was wrong with it, if any."""
 
     values: tuple[dict[str, Any], ...]
@@ -40,7 +39,7 @@ def decode(line: bytes) -> Decoded:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         return _recover(line)
-    if _is_crowded(line) and _is_deep(value):
+    if not _is_flat(value) and _is_crowded(line) and _is_deep(value):
         return Decoded((), _TOO_DEEP)
     if isinstance(value, dict):
         return Decoded((value,))
@@ -112,6 +111,11 @@ def _problem(line: bytes) -> str:
         detail = str(error).partition(": line")[0]
         return f"not one JSON object ({detail[:80]})"
     return "not strict JSON (a NaN, an infinity, a huge number or a lone surrogate)"
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether `value` is an object of plain values: most messages are, and it is told at once."""
+    return isinstance(value, dict) and _CONTAINERS.isdisjoint(map(type, value.values()))
 
 
 def _is_crowded(line: bytes) -> bool:

@@ -24,6 +24,7 @@ from acontext_fs.layout import Layout, SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Line, Message, MessageFormat, MetaPatch, Record, Unreadable
 
+_PATCH_KEY = b'"message_id"'
 STAMPS = frozenset({"message", "session", "event", "meta"})
 """The values of `type` that are our own lines and are appended as they are."""
 
@@ -37,14 +38,18 @@ def places(root: Layout, space: str | None = None) -> Iterator[SessionPlace]:
                 yield place
 
 
-def misnamed(root: Layout) -> list[str]:
-    """The files below a `sessions/` folder that cannot be sessions because of their name."""
+def misplaced(root: Layout) -> list[str]:
+    """What lies below a `sessions/` folder and is no session, each with the reason."""
     found = []
     for space in root.space_names():
-        for inside, _ in layout.walk_files(root.space(space) / "sessions", ".jsonl"):
-            path = f"{layout.SPACES_FOLDER}/{space}/sessions/{inside}"
-            if layout.place_of(path) is None:
-                found.append(path)
+        for folder, folders, names in os.walk(root.space(space) / "sessions"):
+            prefix = f"{root.inside(Path(folder))}/"
+            for name in folders:
+                if name.endswith(".jsonl"):
+                    found.append(f"{prefix}{name}: a folder is in the place of a session")
+            for name in names:
+                if name.endswith(".jsonl") and layout.place_of(prefix + name) is None:
+                    found.append(f"{prefix}{name}: its name breaks the rules for session ids")
     return sorted(found)
 
 
@@ -83,14 +88,18 @@ def stamp(
     Raises:
         UsageError: `value` is not a message anybody could read; nothing is written.
     """
-    if value.get("type") in STAMPS and "role" not in value:
+    data = _encoded(value, place)
+    kind = value.get("type")
+    if isinstance(kind, str) and kind in STAMPS and "role" not in value:
         line = dict(value)
         if line["type"] != "meta":
             line.setdefault("created_at", format_time(clock.now()))
+    elif not isinstance(value.get("role"), str):
+        raise UsageError(f"this cannot be appended to {place}: a message needs a role")
     else:
         own = parse_time(value.get("created_at") or value.get("timestamp"))
         created_at = own or format_time(clock.now())
-        content = hashlib.blake2b(jsonl.encode(dict(value)), digest_size=16).hexdigest()
+        content = hashlib.blake2b(data, digest_size=16).hexdigest()
         name = f"append/{place.space}/{place.session_id}/{created_at}/{index}/{content}"
         line = {
             "type": "message",
@@ -110,13 +119,22 @@ def _check(line: Mapping[str, Any], place: SessionPlace) -> None:
         raise UsageError(
             f"{line['format']!r} is no message format: use {', '.join(get_args(MessageFormat))}"
         )
-    data = jsonl.encode(dict(line))[:-1]
+    data = _encoded(line, place)[:-1]
     records = formats.read_line(
         Line(1, 0, data), space=place.space, session_id=place.session_id, time=""
     )
     for record in records:
         if isinstance(record, Unreadable):
             raise UsageError(f"this cannot be appended to {place}: {record.reason}")
+
+
+def _encoded(value: Mapping[str, Any], place: SessionPlace) -> bytes:
+    try:
+        return jsonl.encode(dict(value))
+    except TypeError as error:
+        raise UsageError(
+            f"this cannot be appended to {place}, JSON cannot hold it: {error}"
+        ) from error
 
 
 def append(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -218,22 +236,37 @@ def read(root: Layout, place: SessionPlace) -> list[Record]:
     Raises:
         SessionError: there is no such file, or it cannot be read.
     """
+    return _records(root, place, complete_lines(_data(root, place)))
+
+
+def messages_on(root: Layout, place: SessionPlace, lines: set[int]) -> list[Message]:
+    """The messages that stand on the given lines, patched; of the others only patches are read.
+
+    Raises:
+        SessionError: there is no such file, or it cannot be read.
+    """
+    every = complete_lines(_data(root, place))
+    wanted = [line for line in every if line.number in lines or _PATCH_KEY in line.data]
+    found = _records(root, place, wanted)
+    return [r for r in found if isinstance(r, Message) and r.line in lines]
+
+
+def _data(root: Layout, place: SessionPlace) -> bytes:
     data = files.read_bytes(root.path(place.session_path))
     if data is None:
         raise SessionError(f"there is no session file {place.session_path}")
+    return data
+
+
+def _records(root: Layout, place: SessionPlace, lines: Sequence[Line]) -> list[Record]:
     state = load_progress(root, place)
     records: list[Record] = []
-    for line in complete_lines(data):
+    for line in lines:
         time = state.time_of_line(line.number) or session_time(state.facts)
         records.extend(
             formats.read_line(line, space=place.space, session_id=place.session_id, time=time)
         )
     return _patched(records)
-
-
-def messages_on(root: Layout, place: SessionPlace, lines: set[int]) -> list[Message]:
-    """The messages that stand on the given lines."""
-    return [r for r in read(root, place) if isinstance(r, Message) and r.line in lines]
 
 
 def _patched(records: list[Record]) -> list[Record]:

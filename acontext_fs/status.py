@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import orjson
 
 from acontext_fs import files, layout, sessions
-from acontext_fs.errors import AcontextError
+from acontext_fs.errors import AcontextError, SessionError
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Task
@@ -52,7 +52,7 @@ class StoreStatus:
     extractor: str
     tokens_today: int
     tokens_per_day: int
-    misnamed: tuple[str, ...]
+    misplaced: tuple[str, ...]
     sessions: tuple[SessionStatus, ...]
 
 
@@ -68,7 +68,7 @@ def of_store(store: Store, chosen: list[Session] | None = None) -> StoreStatus:
         extractor=str(state.get("extractor", "")),
         tokens_today=int(state.get("tokens_today", 0)),
         tokens_per_day=int(state.get("tokens_per_day", 0)),
-        misnamed=tuple(sessions.misnamed(store.layout)),
+        misplaced=tuple(sessions.misplaced(store.layout)),
         sessions=tuple(
             _of_session(store, place, told.get(place.session_path, {})) for place in sorted(places)
         ),
@@ -139,6 +139,8 @@ def _behind(store: Store, place: SessionPlace, progress: Progress) -> tuple[int,
             data = file.read(COUNTED_BYTES_MAX)
     except FileNotFoundError:
         return 0, 0, f"{place.session_path} is gone"
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
     lines = data.count(b"\n")
     left = size - progress.cursor.offset - len(data)
     if left:

@@ -170,6 +170,9 @@ class Session:
 def find_sessions(store: Store, name: str) -> list[Session]:
     """The sessions `name` can mean: an id, `<space>.<id>`, `<space>/<id>`, or a session file."""
     root = store.layout
+    path = os.path.abspath(name)
+    if os.path.isfile(path) and Path(path).is_relative_to(root.root):
+        name = root.inside(Path(path))
     place = layout.place_of(name.replace(os.sep, "/"))
     if place is not None and root.path(place.session_path).is_file():
         return [Session(store, place)]
@@ -203,6 +206,12 @@ def find_session(store: Store, name: str) -> Session:
 # -- owning a store ---------------------------------------------------------------------------
 
 
+PROBE_SECONDS = 1.0
+"""How long to insist on the lock: `is_owned` of another process holds it for a moment."""
+ASK_SECONDS = 0.05
+"""How long `is_owned` itself insists, for the same reason."""
+
+
 @contextmanager
 def own(root: Layout, command: str, clock: Clock) -> Iterator[None]:
     """Be the one process that commits to the store, until the block ends or the process dies.
@@ -216,10 +225,12 @@ def own(root: Layout, command: str, clock: Clock) -> Iterator[None]:
     note = root.local / "owner.json"
     try:
         root.local.mkdir(exist_ok=True)
-        lock = FileLock(root.local / "owner.lock", timeout=0)
+        lock = FileLock(root.local / "owner.lock", timeout=PROBE_SECONDS)
         lock.acquire()
     except Timeout:
-        raise DaemonRunning(f"{owner(root) or 'another process'} owns {root.root}") from None
+        raise DaemonRunning(
+            f"{owner(root) or 'another process'} owns {root.root}; stop that one first"
+        ) from None
     except OSError as error:
         raise StoreError(f"cannot write to {root.local}: {files.reason(error)}") from error
     try:
@@ -248,7 +259,7 @@ def is_owned(root: Layout) -> bool:
     if not (root.local / "owner.lock").exists():
         return False
     try:
-        with FileLock(root.local / "owner.lock", timeout=0):
+        with FileLock(root.local / "owner.lock").acquire(ASK_SECONDS, poll_interval=0.002):
             return False
     except Timeout:
         return True

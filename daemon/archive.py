@@ -34,8 +34,8 @@ def edit_of(root: Path, history: History, session: Tracked) -> FileEdit | None:
             f"compare with `git diff HEAD -- {path}`, then commit it or put it back",
             path,
         )
-    if complete == (have or b""):
-        return None
+    if complete == have or (have is None and data and not complete):
+        return None  # Level, or nothing but half a line so far.
     return FileEdit(path, complete, archive=True)
 
 

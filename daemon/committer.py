@@ -170,7 +170,8 @@ class Committer:
         if job.failure:
             self._report(Event("failed", place, f"{lines} given up: {job.failure}", commit))
             return
-        changed = [t for t in tasks.requests(after) if t not in before]
+        old = {task.id: task for task in before}
+        changed = [t for t in tasks.requests(after) if old.get(t.id) != t]
         noun = "task" if len(changed) == 1 else "tasks"
         text = f"{lines}: {len(changed)} {noun} changed" if changed else f"{lines}: no task"
         self._report(Event("batch", place, text, commit))

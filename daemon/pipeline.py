@@ -351,6 +351,14 @@ class Pipeline:
         """Whether nothing is left to do for a session, or nothing can be done now."""
         return not self.roster.is_active(session) or bool(self.why_stuck(session))
 
+    def is_learned(self, session: Tracked) -> bool:
+        """Whether nothing of a session waits to be learned, or nothing can be now."""
+        jobs = (*self._jobs, *self.committer.finished)
+        if any(isinstance(job, LearnJob) and job.session is session for job in jobs):
+            return bool(self.why_stuck(session))
+        waits = session.progress.learning_pending and not session.nothing_to_learn
+        return not waits or bool(self.why_stuck(session))
+
     def why_stuck(self, session: Tracked) -> str:
         """Why nothing more can be done for a session until a person acts, "" if it can."""
         waiting = [j.held for j in self.committer.finished if j.session is session and j.held]

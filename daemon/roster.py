@@ -96,6 +96,11 @@ class Roster:
             return [self.all[path] for path in sorted(self.all)]
         return [self.all[path] for path in chosen if path in self.all]
 
+    def bytes_of(self, chosen: Iterable[Tracked]) -> int:
+        """How large the files of these sessions are together."""
+        stamps = (intake.stamp_of(self._store.root / one.place.session_path) for one in chosen)
+        return sum(stamp[1] for stamp in stamps if stamp is not None)
+
     def _begin(self, place: SessionPlace) -> None:
         session = Tracked(place)
         self.all[place.session_path] = session

@@ -159,7 +159,8 @@ class Service:
     def _answer_requests(self) -> bool:
         answered = False
         for waiting in list(self._open):
-            problems = outcome(self.pipeline, waiting.sessions)
+            learn_only = waiting.request.action == "learn"
+            problems = outcome(self.pipeline, waiting.sessions, learn_only=learn_only)
             if problems is not None:
                 self._reply(waiting, problems)
                 answered = True
@@ -193,10 +194,16 @@ class Service:
             files.write_atomic(self.store.layout.local / "state.json", value, durable=False)
 
 
-def outcome(pipeline: Pipeline, chosen: Sequence[Tracked]) -> list[str] | None:
-    """What could not be done for these sessions, [] if all is done; None while work goes on."""
+def outcome(
+    pipeline: Pipeline, chosen: Sequence[Tracked], *, learn_only: bool = False
+) -> list[str] | None:
+    """What could not be done for these sessions, [] if all is done; None while work goes on.
+
+    With `learn_only`, what counts is that nothing waits to be learned.
+    """
     waiting = pipeline.why_waiting()
-    left = [session for session in chosen if not pipeline.is_done(session)]
+    is_done = pipeline.is_learned if learn_only else pipeline.is_done
+    left = [session for session in chosen if not is_done(session)]
     if left and not waiting:
         return None
     stuck = [f"{s.place}: {why}" for s in chosen if (why := pipeline.why_stuck(s))]

@@ -8,6 +8,7 @@ found instead (truncated, replaced, rewritten, vanished) are outcomes with names
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,12 +132,10 @@ def _complete(descriptor: int, offset: int, size: int) -> bytes:
 
 
 def _split(data: bytes, cursor: Cursor) -> tuple[Line, ...]:
-    lines = []
-    offset = cursor.offset
-    for number, piece in enumerate(data.split(b"\n")[:-1], start=cursor.line + 1):
-        lines.append(Line(number, offset, piece))
-        offset += len(piece) + 1
-    return tuple(lines)
+    pieces = data.split(b"\n")[:-1]
+    sizes = (len(piece) + 1 for piece in pieces)
+    offsets = itertools.accumulate(sizes, initial=cursor.offset)
+    return tuple(map(Line, itertools.count(cursor.line + 1), offsets, pieces))
 
 
 def _pread(descriptor: int, count: int, offset: int) -> bytes:

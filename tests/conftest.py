@@ -17,10 +17,12 @@ _HOME = tempfile.TemporaryDirectory(prefix="acontext-home-")
 for _name in list(os.environ):
     if _name.startswith(("GIT_", "LLM_", "OPENAI_")) or _name == "ACONTEXT_FS_STORE":
         del os.environ[_name]
+Path(_HOME.name, "gitconfig").touch()
 os.environ |= {
     "HOME": _HOME.name,
     "XDG_CONFIG_HOME": str(Path(_HOME.name) / "config"),
-    "GIT_CONFIG_GLOBAL": os.devnull,
+    # A file of its own: `git config --global` replaces the file, and this must not be a device.
+    "GIT_CONFIG_GLOBAL": str(Path(_HOME.name) / "gitconfig"),
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_AUTHOR_NAME": "A Person",
     "GIT_AUTHOR_EMAIL": "person@example.org",
@@ -97,3 +99,24 @@ def git(store) -> Git:
         return run_git(at or store.root, *arguments, check=check, stdin=stdin)
 
     return run
+
+
+@pytest.fixture
+def history(store, clock: FakeClock):
+    """The repository of `store`, to commit to."""
+    from acontext_fs.history import History
+
+    return History(store.root, clock)
+
+
+@pytest.fixture
+def write(store):
+    """`write(path, text)` puts a file into the worktree, as a person does."""
+
+    def put(path: str, text: str) -> Path:
+        found = store.layout.path(path)
+        found.parent.mkdir(parents=True, exist_ok=True)
+        found.write_text(text)
+        return found
+
+    return put

@@ -31,7 +31,7 @@ HOMES = {
     "httpx2": {"acontext_fs/models/openai.py"},
     "openai": {"acontext_fs/models/openai.py"},
     "pydantic": {"acontext_fs/settings.py", "acontext_fs/models/arguments.py"},
-    "pygit2": {"acontext_fs/history.py"},
+    "pygit2": {"acontext_fs/history.py", "acontext_fs/objects.py"},
     "rich": {"acontext_fs/cli/show.py"},
     "watchdog": {"daemon/watch.py"},
     "yaml": {"acontext_fs/skill_file.py"},

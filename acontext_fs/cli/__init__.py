@@ -16,7 +16,20 @@ from acontext_fs.cli import demo, read, run, write
 from acontext_fs.errors import AcontextError, UsageError
 
 
+class _Commands(click.Group):
+    """A group that ends quietly, with 0, when the reader of its output goes away (`| head`)."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # What is still buffered has to go somewhere when the interpreter ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Every command works on --store PATH, else $ACONTEXT_FS_STORE, else the store around "
     "the current directory.",
@@ -58,10 +71,6 @@ def main() -> None:
         sys.exit(_complain(error, 2))
     except AcontextError as error:
         sys.exit(_complain(error, 1))
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`): not an error of anybody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 def _complain(error: AcontextError, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,8 +57,8 @@ def _print_store(store: Store, found: StoreStatus) -> None:
     click.echo(f"sessions {len(found.sessions)}{f' ({states})' if states else ''}")
     if found.waiting:
         click.echo(f"waiting  {show.plain(found.waiting)}")
-    for path in found.misnamed:
-        click.echo(f"not read {show.plain(path)}: its name breaks the rules for session ids")
+    for what in found.misplaced:
+        click.echo(f"not read {show.plain(what)}")
 
 
 def _status_row(one: SessionStatus) -> tuple[object, ...]:
@@ -294,7 +295,7 @@ def log(
     place = str(find_session(store, session).place) if session else None
     history = History(store.root)
     found = []
-    for commit in history.log():
+    for commit in history.log(sys.maxsize):
         wanted = kind is None or commit.trailer("Acontext-Kind") == kind
         if wanted and (place is None or place in commit.trailers.get("Acontext-Session", ())):
             found.append(commit)

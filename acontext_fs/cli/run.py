@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from acontext_fs.cli import show, wiring
-from acontext_fs.errors import StoreError
+from acontext_fs.errors import DaemonRunning, StoreError
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from acontext_fs.daemon.committer import Event
+    from acontext_fs.settings import Settings
     from acontext_fs.store import Store
 
 
@@ -118,16 +119,16 @@ def _process(
     failed: bool,
     timeout_seconds: float,
 ) -> None:
-    from acontext_fs.store import find_session, is_owned, own
+    from acontext_fs.store import find_session, own
 
     store = wiring.open_store(store_path)
     paths = [find_session(store, name).place.session_path for name in names]
-    if is_owned(store.layout):
-        problems = _ask_daemon(store, action, paths, failed, timeout_seconds)
-    else:
-        options = wiring.load_settings(store)
+    options = wiring.load_settings(store)
+    try:
         with own(store.layout, action, store.clock):
             problems = _do_it(store, options, action, paths, failed, timeout_seconds)
+    except DaemonRunning:
+        problems = _ask_daemon(store, action, paths, failed, timeout_seconds)
     if problems:
         raise StoreError("; ".join(problems))
     show.note("done")
@@ -154,7 +155,7 @@ def _ask_daemon(
 
 def _do_it(
     store: Store,
-    options: object,
+    options: Settings,
     action: Literal["flush", "learn"],
     paths: Sequence[str],
     failed: bool,
@@ -163,9 +164,7 @@ def _do_it(
     import time
 
     from acontext_fs.daemon.service import outcome
-    from acontext_fs.settings import Settings
 
-    assert isinstance(options, Settings)
     service = wiring.service(store, options, _print_event)
     service.begin()
     pipeline = service.pipeline
@@ -173,8 +172,13 @@ def _do_it(
     pipeline.hurry(chosen, learn_only=action == "learn", failed=failed)
     deadline = time.monotonic() + timeout_seconds
     problems = None
-    while problems is None and time.monotonic() < deadline:
-        service.hints.wait(service.turn())
-        problems = outcome(pipeline, chosen)
+    total = pipeline.roster.bytes_of(chosen)
+    with show.progress("bytes read", total) as done:
+        while problems is None and time.monotonic() < deadline:
+            rest = service.turn()
+            done(sum(one.progress.cursor.offset for one in chosen))
+            problems = outcome(pipeline, chosen, learn_only=action == "learn")
+            if problems is None:
+                service.hints.wait(min(rest, max(0.0, deadline - time.monotonic())))
     service.end()
     return ["it takes longer than --timeout; run it again"] if problems is None else problems

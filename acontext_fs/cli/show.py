@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -57,3 +58,21 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         return
     for row in [list(headings), *cells]:
         click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal's stderr for `total` bytes of work; call what it gives with those done.
+
+    Shows nothing elsewhere, and nothing for no work.
+    """
+    if not total or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from acontext_fs.daemon.jobs import BatchJob
 from acontext_fs.daemon.work import Inline, Workers
 from acontext_fs.errors import ModelMisbehaved, ModelUnavailable
 from acontext_fs.records import Extraction, ExtractWork, Learned, LearnWork, Lesson, Skip
@@ -183,10 +184,47 @@ def test_half_a_line_at_the_end_waits_and_the_rest_is_done(daemon: Daemon) -> No
     daemon.check_clean()
 
 
-def test_an_empty_file_is_nothing_to_do(daemon: Daemon) -> None:
+def test_an_empty_file_is_kept_and_has_no_tasks(daemon: Daemon) -> None:
     daemon.write(session="empty")
     assert daemon.flush() == []
-    assert daemon.kinds() == []
+    assert daemon.kinds() == ["archive"]
+    assert daemon.tasks("empty") == ()
+    daemon.check_clean()
+
+
+def test_learning_on_request_does_not_wait_for_pending_lines(daemon: Daemon) -> None:
+    daemon.write(user("I always prefer tabs. Please rename foo."), *[agent("Looking.")] * 14, DID)
+    daemon.turn()
+    daemon.write(agent("One moment."))
+    daemon.turn()
+    pipeline = daemon.service.pipeline
+    chosen = pipeline.roster.select(())
+    assert not all(map(pipeline.is_learned, chosen))
+    pipeline.hurry(chosen, learn_only=True)
+    daemon.turn()
+    assert all(map(pipeline.is_learned, chosen))
+    assert len(daemon.session().buffer or ()) == 1
+
+
+def test_replaying_a_batch_changes_nothing(daemon: Daemon) -> None:
+    committer = daemon.service.pipeline.committer
+    jobs = []
+    apply = committer._apply
+
+    def record(job):
+        jobs.append(job)
+        apply(job)
+
+    committer._apply = record
+    daemon.write(ASK, DID)
+    daemon.settle(20)
+    head = daemon.git("rev-parse", "HEAD")
+    job = next(job for job in jobs if isinstance(job, BatchJob))
+    committer.finished.append(job)
+    daemon.settle(5)
+    assert committer.finished == []
+    assert daemon.git("rev-parse", "HEAD") == head
+    daemon.check_clean()
 
 
 @pytest.mark.parametrize("how", ["truncated", "deleted", "rewritten", "replaced"])

@@ -1,0 +1,227 @@
+"""The reading commands: what programs get with --json, and what people get without."""
+
+import json
+import sys
+
+import pytest
+
+from acontext_fs.cli import show
+from acontext_fs.commits import FileEdit, message_of
+from acontext_fs.history import History
+
+ASKED = {"role": "user", "content": "Please fix the test."}
+
+
+@pytest.fixture
+def session(store):
+    """A session with a fact, three messages of which one is a tool's, and a broken line."""
+    found = store.space("default").session("s")
+    call = {"id": "c", "type": "function", "function": {"name": "bash", "arguments": '{"a":1}'}}
+    found.append(
+        [
+            {"type": "session", "user": "u", "configs": {"k": "v"}},
+            {"role": "system", "content": "be kind"},
+            ASKED,
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "done"},
+        ]
+    )
+    with open(found.path, "ab") as file:
+        file.write(b"{broken\n")
+    return found
+
+
+@pytest.mark.parametrize("command", ["sessions", "tasks", "skills", "log"])
+def test_a_list_of_nothing_is_an_empty_array(run, store, command):
+    if command == "skills":
+        (store.root / "spaces" / "empty").mkdir()
+        assert run("skills", "--space", "empty", "--json").json == []
+    elif command == "log":
+        assert run("log", "--kind", "tasks", "--json").json == []
+    else:
+        assert run(command, "--json").json == []
+
+
+def test_sessions_as_json(run, session):
+    run("flush")
+    (found,) = run("sessions", "--json").json
+    assert found == {
+        "id": "s",
+        "space": "default",
+        "path": session.place.session_path,
+        "user_id": "u",
+        "configs": {"k": "v"},
+        "disable_task_tracking": False,
+        "lines_read": 6,
+        "messages": 4,
+        "unreadable": 1,
+    }
+    assert run("sessions", "--space", "default", "--json").json == [found]
+    table = run("sessions").out.split("\n")
+    assert table[0] == "session\tlines read\tmessages\tuser"
+    assert table[1] == "default/s\t6\t4\tu"
+
+
+def test_messages_as_json_and_as_text(run, session):
+    found = run("messages", "s", "--json").json
+    assert [m["role"] for m in found] == ["user", "user", "assistant", "user"]
+    assert [m["original_role"] for m in found] == ["system", None, None, None]
+    assert [m["line"] for m in found] == [2, 3, 4, 5]
+    assert set(found[0]) == {
+        *("id", "role", "original_role", "name", "line"),
+        *("created_at", "format", "parts", "meta"),
+    }
+    assert found[1]["parts"] == [{"type": "text", "text": "Please fix the test.", "meta": {}}]
+    assert found[1]["created_at"] == "2026-01-01T00:00:00.000000Z"
+    text = run("messages", "s").out
+    assert "    3  user: Please fix the test.\n" in text
+    assert 'assistant (tool-call): bash {"a":1}' in text
+
+
+def test_tasks_as_json_and_as_text(run, session):
+    run("flush")
+    (found,) = run("tasks", "s", "--json").json
+    assert set(found) >= {
+        *("id", "session_id", "order", "status", "is_planning", "data"),
+        *("created_at", "updated_at", "message_ids"),
+    }
+    assert set(found["message_ids"]) <= {m["id"] for m in run("messages", "s", "--json").json}
+    assert found["message_ids"]
+    assert run("tasks", "--json").json == [found]
+    assert run("tasks", "s").out.startswith(
+        f"default/s  1. [{found['status']}] Please fix the test."
+    )
+    session.path.unlink()
+    assert run("tasks", "--json").json == []
+
+
+def test_skills_as_json_and_as_text(run):
+    found = run("skills", "--json").json
+    assert [skill["id"] for skill in found] == [
+        "default.daily-logs",
+        "default.user-general-facts",
+    ]
+    assert set(found[0]) == {"id", "name", "description", "space", "files"}
+    for name in ("daily-logs", "default.daily-logs", "default/daily-logs"):
+        (one,) = run("skills", name, "--json").json
+        assert one["content"]["SKILL.md"].startswith('---\nname: "daily-logs"\n')
+    assert run("skills", "daily-logs").out.startswith("== daily-logs/SKILL.md\n---\n")
+
+
+def test_a_broken_skill_is_told_beside_the_others(run, store):
+    bad = store.layout.skills("default") / "bad" / "SKILL.md"
+    bad.parent.mkdir()
+    bad.write_text("no front matter\n")
+    done = run("skills", "--json")
+    assert "bad" in done.err
+    assert "default.daily-logs" in [skill["id"] for skill in done.json]
+
+
+def test_the_log_as_json_and_as_text(run, session, git):
+    run("flush")
+    found = run("log", "--json").json
+    assert [commit["id"] for commit in found] == git("log", "--format=%H").split()
+    assert set(found[0]) == {
+        *("id", "subject", "body", "author", "created_at", "trailers", "paths")
+    }
+    assert found[-1]["subject"] == "Set up the store"
+    assert "acontext.toml" in found[-1]["paths"]
+    tasks = run("log", "s", "--kind", "tasks", "--json").json
+    assert tasks
+    assert all(c["trailers"]["Acontext-Session"] == ["default/s"] for c in tasks)
+    assert run("log").out.startswith("commit\twhen\tkind\tsession\tlines\twhat\n")
+    assert len(run("log", "--limit", "1", "--json").json) == 1
+
+
+def test_the_log_finds_what_lies_behind_many_other_commits(run, store):
+    history = History(store.root)
+    old = message_of("Old", "", {"Acontext-Kind": "skills", "Acontext-Session": "default/s"})
+    store.space("default").session("s").append(ASKED)
+    history.commit([FileEdit("x/0", b"")], old)
+    for number in range(1, 121):
+        history.commit([FileEdit(f"x/{number}", b"")], message_of(f"n{number}", "", {}))
+    assert [c["subject"] for c in run("log", "--kind", "skills", "--json").json] == ["Old"]
+    assert [c["subject"] for c in run("log", "s", "--json").json] == ["Old"]
+    assert len(run("log", "--limit", "115", "--json").json) == 115
+
+
+def test_status_as_json_and_as_text(run, session, store):
+    found = run("status", "--json").json
+    assert set(found) == {
+        *("daemon", "waiting", "extractor", "tokens_today", "tokens_per_day"),
+        *("misplaced", "sessions"),
+    }
+    (one,) = found["sessions"]
+    assert (one["space"], one["session_id"], one["path"]) == (
+        *("default", "s"),
+        session.place.session_path,
+    )
+    assert (one["state"], one["pending_lines"]) == ("pending", 6)
+    text = run("status").out
+    assert "daemon   not running; start it with `acontext-fs daemon`\n" in text
+    assert "the rules engine reads the transcripts" in text
+    assert "sessions 1 (1 pending)\n" in text
+    run("flush")
+    assert "default/s" not in run("status").out
+    assert "default/s\tdone\t6\t0\t1\t" in run("status", "--all").out
+    details = run("status", "s").out
+    assert "line 6 was not read: not one JSON object" in details
+    assert "only finished tasks are learned from" in details
+
+
+@pytest.mark.parametrize(
+    ("data", "messages", "is_reported"),
+    [
+        (b"", 0, False),
+        (b"\n", 0, False),
+        (b'{"role":"user","content":"cut', 0, False),
+        (b"{\n", 0, True),
+        (b"\xff\xfe\n", 0, True),
+        (b"\0" * 100 + b"\n", 0, True),
+        (b'{"role":"user","content":"a"}{"role":"user","content":"b"}\n', 2, True),
+        (b'[{"role":"user","content":"a"}]\n', 1, True),
+        (b'{"role":"wizard","content":"a"}\n', 0, True),
+        (b'{"role":"tool","tool_call_id":"nobody","content":"a"}\n', 1, False),
+        (b'{"role":"user","content":' + b"[" * 5000 + b"]" * 5000 + b"}\n", 0, True),
+        (b'{"type":"session","x":' + b"[" * 300 + b"]" * 300 + b"}\n", 0, True),
+        (b'{"type":"session","x":' + b"9" * 50 + b'}{"type":"session"}\n', 0, True),
+        (b'{"role":"user","content":"' + b"x" * 20_000_000 + b'"}\n', 1, False),
+    ],
+    ids=lambda value: repr(value[:24]) + str(len(value)) if isinstance(value, bytes) else None,
+)
+def test_bad_input_is_kept_and_counted_and_the_rest_goes_on(
+    run, store, git, data, messages, is_reported
+):
+    folder = store.layout.space("default") / "sessions"
+    (folder / "bad.jsonl").write_bytes(data)
+    (folder / "good.jsonl").write_bytes(b'{"role":"user","content":"Please fix the test."}\n')
+    run("status", "--json")
+    run("flush")
+    found = {s["session_id"]: s for s in run("status", "--json").json["sessions"]}
+    assert {s["state"] for s in found.values()} == {"done"}
+    assert sum(found["good"]["tasks"].values()) == 1
+    assert found["bad"]["lines"] == data.count(b"\n")
+    assert (found["bad"]["unreadable"] > 0) == is_reported
+    assert bool(found["bad"]["problems"]) == is_reported
+    assert len(run("messages", "bad", "--json").json) == messages
+    assert (folder / "bad.jsonl").read_bytes() == data
+    for command in ("status", "tasks", "sessions"):
+        run(command)
+    # What is nothing but half a line so far is not in git either.
+    waiting = "?? spaces/default/sessions/bad.jsonl\n" if data and b"\n" not in data else ""
+    assert git("status", "--porcelain") == waiting
+
+
+def test_text_is_folded_cut_and_stripped_of_controls():
+    assert show.one_line("a\n b\tc", 10) == "a b c"
+    assert show.one_line("abcdef", 4) == "abc…"
+    assert show.plain("a\x1b[0mb\nc") == "a\N{REPLACEMENT CHARACTER}[0mb\nc"
+
+
+def test_a_table_is_tabs_for_a_program_and_drawn_for_a_person(capsys, monkeypatch):
+    show.table(("a", "b"), [("x\ty", "1\n2")])
+    assert capsys.readouterr().out == "a\tb\nx y\t1 2\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show.table(("a", "b"), [("[bold]x[/bold]", json.dumps("\x1b"))])
+    drawn = capsys.readouterr().out
+    assert "[bold]x[/bold]" in drawn

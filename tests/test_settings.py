@@ -1,0 +1,194 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from acontext_fs import settings
+from acontext_fs.errors import SettingsError
+from acontext_fs.settings import Settings, SpaceSettings
+
+DOCS = Path(__file__).parent.parent / "docs" / "settings.md"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "acontext.toml"
+    path.write_text("")
+    return path
+
+
+def test_without_anything_said_the_defaults_hold(file):
+    assert settings.load(file, {}) == Settings()
+    assert not Settings().uses_model
+
+
+def test_flag_goes_before_environment_before_file_before_default(file):
+    key = "max_concurrency"
+    assert settings.load(file, {}).max_concurrency == 4
+    file.write_text("max_concurrency = 5")
+    assert settings.load(file, {}).max_concurrency == 5
+    environment = {"ACONTEXT_FS_MAX_CONCURRENCY": "6"}
+    assert settings.load(file, environment).max_concurrency == 6
+    assert settings.load(file, environment, {key: 7}).max_concurrency == 7
+    assert settings.load(file, environment, {key: None}).max_concurrency == 6
+
+
+def test_keys_of_acontext_keep_their_name_and_ours_have_a_prefix():
+    assert settings.variable_of("llm_base_url") == "LLM_BASE_URL"
+    assert settings.variable_of("max_tokens_per_day") == "ACONTEXT_FS_MAX_TOKENS_PER_DAY"
+
+
+def test_an_empty_variable_says_nothing(file):
+    file.write_text('llm_simple_model = "m"')
+    environment = {"LLM_SIMPLE_MODEL": "", "LLM_API_KEY": "", "OPENAI_API_KEY": ""}
+    found = settings.load(file, environment)
+    assert found.llm_simple_model == "m"
+    assert not found.uses_model
+
+
+def test_the_key_of_openai_is_taken_and_our_own_goes_before_it(file):
+    found = settings.load(file, {"OPENAI_API_KEY": "theirs"})
+    assert (found.llm_api_key, found.uses_model) == ("theirs", True)
+    found = settings.load(file, {"OPENAI_API_KEY": "theirs", "LLM_API_KEY": "ours"})
+    assert found.llm_api_key == "ours"
+
+
+def test_a_base_url_alone_is_a_model_too(file):
+    assert settings.load(file, {"LLM_BASE_URL": "http://127.0.0.1:1/v1"}).uses_model
+
+
+def test_a_secret_in_the_file_is_refused_without_being_shown(file):
+    file.write_text('llm_api_key = "sk-very-secret"')
+    with pytest.raises(SettingsError, match="LLM_API_KEY") as raised:
+        settings.load(file, {"LLM_API_KEY": "x"})
+    assert "committed" in str(raised.value)
+    assert "very-secret" not in str(raised.value)
+
+
+def test_a_secret_is_in_no_text_of_the_settings(file):
+    found = settings.load(file, {"LLM_API_KEY": "sk-very-secret"})
+    assert "very-secret" not in repr(found) + str(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("max_concurency = 3", "did you mean max_concurrency?"),
+        ("LLM_BASE_URL = 'x'", "is no setting"),
+        ("zzz = 1", "known are llm_api_key, llm_base_url"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_name(file, line, said):
+    file.write_text(line)
+    with pytest.raises(SettingsError) as raised:
+        settings.load(file, {})
+    assert said in str(raised.value)
+    assert str(file) in str(raised.value)
+    assert repr(line.split()[0]) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "max_concurrency = 0",
+        "max_concurrency = 1.5",
+        "max_concurrency = 'many'",
+        "max_tokens_per_day = -1",
+        "llm_response_timeout = 0",
+        "llm_response_timeout = inf",
+        "llm_response_timeout = nan",
+        "project_session_message_buffer_ttl_seconds = inf",
+        "llm_simple_model = 4",
+        "llm_simple_model = ['m']",
+    ],
+)
+def test_a_value_of_the_wrong_type_or_size_is_refused_with_its_place(file, line):
+    file.write_text(line)
+    key, _, value = line.partition(" = ")
+    with pytest.raises(SettingsError) as raised:
+        settings.load(file, {})
+    text = str(raised.value)
+    assert text.startswith(f"{key} from {file} is ")
+    assert value.strip("'") in text.replace('"', "'")
+    assert "\n" not in text
+
+
+def test_the_place_of_a_wrong_value_is_the_one_it_came_from(file):
+    file.write_text("max_concurrency = 3")
+    variable = "ACONTEXT_FS_MAX_CONCURRENCY"
+    with pytest.raises(SettingsError, match=rf"from the environment \({variable}\) is 'x'"):
+        settings.load(file, {variable: "x"})
+    with pytest.raises(SettingsError, match="from the option --max-concurrency is 0"):
+        settings.load(file, {variable: "x"}, {"max_concurrency": 0})
+
+
+@pytest.mark.parametrize("data", [b"= 3", b"a = ", b"\xff", b"[x"])
+def test_what_is_no_toml_is_said_with_the_file(file, data):
+    file.write_bytes(data)
+    with pytest.raises(SettingsError, match=f"{re.escape(str(file))} is not valid TOML"):
+        settings.load(file, {})
+
+
+def test_a_missing_file_is_said_with_what_writes_it(tmp_path):
+    with pytest.raises(SettingsError, match="acontext-fs init"):
+        settings.load(tmp_path / "acontext.toml", {})
+
+
+def test_settings_cannot_be_changed_once_read(file):
+    found = settings.load(file, {})
+    with pytest.raises(ValidationError):
+        found.max_concurrency = 9
+
+
+def test_a_space_without_a_file_has_the_defaults(tmp_path):
+    assert settings.load_space(tmp_path / "space.toml") == SpaceSettings()
+
+
+def test_a_space_says_whose_it_is_and_whether_it_learns(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text('user = "u"\nlearn = false\n[meta]\nteam = "a"\n')
+    found = settings.load_space(path)
+    assert (found.user, found.learn, found.meta) == ("u", False, {"team": "a"})
+    path.write_text("lern = false")
+    with pytest.raises(SettingsError, match=r"did you mean learn\?"):
+        settings.load_space(path)
+    path.write_text('learn = "perhaps"')
+    with pytest.raises(SettingsError, match=r"learn from .* is 'perhaps'"):
+        settings.load_space(path)
+
+
+def test_the_criteria_of_a_space_go_before_those_of_the_store():
+    store = Settings(task_success_criteria="a", task_failure_criteria="b")
+    found = settings.criteria(store, SpaceSettings(task_failure_criteria="c"))
+    assert (found.success, found.failure) == ("a", "c")
+
+
+def documented(heading: str) -> dict[str, list[str]]:
+    """The rows of the table below a heading of the documentation, by key."""
+    text = DOCS.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.split("\n")
+        if line.startswith("| `")
+    ]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def test_every_setting_is_documented_with_its_variable_and_default_and_nothing_else_is():
+    rows = documented("acontext.toml")
+    assert list(rows) == list(Settings.model_fields)
+    for key, field in Settings.model_fields.items():
+        default, variable, meaning = rows[key]
+        assert f"`{settings.variable_of(key)}`" in variable, key
+        assert default == ("none" if field.default == "" else f"`{field.default}`"), key
+        assert len(meaning) > 20, key
+
+
+def test_every_setting_of_a_space_is_documented_with_its_default():
+    rows = documented("space.toml")
+    assert list(rows) == list(SpaceSettings.model_fields)
+    for key, field in SpaceSettings.model_fields.items():
+        default, meaning = rows[key]
+        assert default == ("none" if field.default == "" else f"`{field.default}`".lower()), key
+        assert len(meaning) > 20, key
