@@ -54,7 +54,7 @@ class FakeClock:
 
 def format_time(seconds: float) -> str:
     """Seconds since the epoch as RFC 3339 in UTC with microseconds, as Acontext prints times."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return _format(datetime.fromtimestamp(seconds, UTC))
 
 
 def parse_time(text: object) -> str | None:
@@ -76,6 +76,11 @@ def parse_time(text: object) -> str | None:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return _format(moment.astimezone(UTC))
     except (ValueError, OverflowError):
         return None
+
+
+def _format(moment: datetime) -> str:
+    # Not strftime, which writes the year 999 with three digits.
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

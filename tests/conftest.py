@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from acontext_fs.clock import FakeClock
 
@@ -37,6 +38,11 @@ os.environ |= {
 def pytest_unconfigure() -> None:
     _HOME.cleanup()
 
+
+# The same examples in every run where a red run must mean a change; others search on.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("local", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 Git = Callable[..., str]
 """`git("status", "--porcelain")` runs the real command and returns its output."""
