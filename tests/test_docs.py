@@ -19,8 +19,8 @@ COMMANDS = ROOT / "docs" / "commands.md"
 
 
 def help_of(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=f"acontext-fs {name}", max_content_width=100)
-    context.terminal_width = 100
+    program = click.Context(cli, info_name="acontext-fs", **cli.context_settings)
+    context = click.Context(command, info_name=name, parent=program, terminal_width=100)
     return f"## {name}\n\n```text\n{command.get_help(context).rstrip()}\n```\n"
 
 
