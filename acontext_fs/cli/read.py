@@ -311,7 +311,7 @@ def log(
         [
             (
                 commit.id[:7],
-                commit.when,
+                f"{commit.when[:19]}Z",
                 commit.trailer("Acontext-Kind"),
                 " ".join(commit.trailers.get("Acontext-Session", ())[:3]),
                 commit.trailer("Acontext-Lines"),
