@@ -104,12 +104,14 @@ def _problem(line: bytes) -> str:
     except UnicodeDecodeError as error:
         return f"invalid UTF-8 at byte {error.start}"
     try:
-        json.loads(line)
+        value = json.loads(line)
     except RecursionError:
         return _TOO_DEEP
     except ValueError as error:
         detail = str(error).partition(": line")[0]
         return f"not one JSON object ({detail[:80]})"
+    if _is_deep(value):  # How deep Python itself reads differs from version to version.
+        return _TOO_DEEP
     return "not strict JSON (a NaN, an infinity, a huge number or a lone surrogate)"
 
 
