@@ -23,6 +23,7 @@ person's uncommitted work waits (`CommitHeld`).
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import shutil
 import time
@@ -121,6 +122,7 @@ class History:
         self._repo.set_ident(BOT_NAME, BOT_EMAIL)
         self._index: pygit2.Index | None = None
         self._index_stamp: tuple[int, int, int] | None = None
+        self._index_time_ns: int | None = None
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -247,6 +249,7 @@ class History:
                 shutil.copyfile(source, self._private_index)
             else:
                 self._private_index.unlink(missing_ok=True)
+            self._index_time_ns = stamp[2] if stamp is not None else None
             self._index = pygit2.Index(str(self._private_index))
         if self._index.conflicts is not None:
             raise CommitHeld("the index has conflicts; resolve them and the daemon goes on")
@@ -269,6 +272,11 @@ class History:
             else:
                 index.remove(change.path)
         index.write()
+        if self._index_time_ns is not None:
+            # Git compares whole seconds, so it distrusts every entry that is as young as the index.
+            # A younger index with the same entries would make it miss a person's edit.
+            times = (self._index_time_ns, self._index_time_ns)
+            os.utime(self._private_index, ns=times)
         return Staged(self._private_index, self._gitdir / "index")
 
     @property

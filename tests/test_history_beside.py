@@ -282,3 +282,21 @@ def test_what_is_no_repository_is_refused_with_what_to_do(tmp_path, store):
         History(tmp_path / "nothing")
     with pytest.raises(StoreError, match=r"is not the top of its git repository|not a git"):
         History(store.root / "spaces")
+
+
+def test_an_edit_in_the_second_of_the_index_stays_visible(history, store, git, write):
+    # Git compares whole seconds and distrusts entries that are as young as the index; an index
+    # that we wrote later would make it trust this one.
+    write("mine.txt", "1\n")
+    git("add", "mine.txt")
+    git("commit", "-qm", "Mine")
+    path, index = store.root / "mine.txt", store.root / ".git/index"
+    second = int(path.stat().st_mtime) - 100
+    git("config", "core.trustctime", "false")  # Which the test cannot set back.
+    os.utime(path, (second, second))
+    git("update-index", "--refresh")
+    write("mine.txt", "2\n")
+    os.utime(path, (second, second))
+    os.utime(index, (second, second))
+    history.commit([edit(A)], MESSAGE)
+    assert git("status", "--porcelain") == " M mine.txt\n"
