@@ -97,6 +97,11 @@ def load(
             if environment.get(variable):
                 values[key], places[key] = environment[variable], f"the environment ({variable})"
                 break
+    if "OPENAI_API_KEY" in places.get("llm_api_key", "") and places.get("llm_base_url") == str(
+        file
+    ):
+        # That key was made for another endpoint than the one a pulled file may name.
+        del values["llm_api_key"]
     for key, value in (flags or {}).items():
         if value is not None:
             values[key], places[key] = value, f"the option --{key.replace('_', '-')}"

@@ -192,3 +192,12 @@ def test_every_setting_of_a_space_is_documented_with_its_default():
         default, meaning = rows[key]
         assert default == ("none" if field.default == "" else f"`{field.default}`".lower()), key
         assert len(meaning) > 20, key
+
+
+def test_the_key_of_openai_is_not_sent_where_a_pulled_file_says(tmp_path):
+    file = tmp_path / "acontext.toml"
+    file.write_text('llm_base_url = "http://elsewhere.invalid/v1"\n')
+    assert settings.load(file, {"OPENAI_API_KEY": "theirs"}).llm_api_key == ""
+    assert settings.load(file, {"LLM_API_KEY": "ours"}).llm_api_key == "ours"
+    environment = {"OPENAI_API_KEY": "theirs", "LLM_BASE_URL": "http://mine.invalid/v1"}
+    assert settings.load(file, environment).llm_api_key == "theirs"
