@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
 from acontext_fs.errors import StoreError
+
+# Opening a pipe waits for its other end, and opening a terminal can make it ours.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
@@ -52,14 +56,35 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o644) -> int:
+    """A descriptor (to be closed) of the regular file at `path`; never waits.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, a pipe, a socket or a device.
+    """
+    descriptor = os.open(path, flags | _AT_ONCE, mode)
+    try:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, not a file; move it away")
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def read_bytes(path: Path) -> bytes | None:
     """The content of a file, or None when there is no file.
 
     Raises:
-        StoreError: there is something at `path` that cannot be read (a folder, no permission).
+        StoreError: there is something at `path` that cannot be read (a folder, a pipe, no
+            permission).
     """
     try:
-        return path.read_bytes()
+        with os.fdopen(open_regular(path), "rb", buffering=0) as file:
+            return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

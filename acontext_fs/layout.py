@@ -5,12 +5,15 @@ Paths inside the store are text with `/`, as git spells them; paths on disk are 
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from acontext_fs import files
 from acontext_fs.errors import InvalidName, StoreError
 
 SETTINGS_FILE = "acontext.toml"
@@ -23,6 +26,8 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _WINDOWS_DEVICES = frozenset(
     ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))]
 )
+_REFUSED_IN_FOLDERS = re.compile(r'[<>:"|?*\\\x00-\x1f\x7f-\x9f\ud800-\udfff]')
+_IGNORED_ON_MACS = re.compile(r"[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 NAME_LENGTH_MAX = 64
 SESSION_ID_LENGTH_MAX = 128
 
@@ -100,8 +105,26 @@ def place_of(path: str) -> SessionPlace | None:
     suffix = {"sessions": ".jsonl", "tasks": ".jsonl", "progress": ".json"}.get(parts[2])
     if suffix is None or not parts[-1].endswith(suffix):
         return None
+    if not all(map(_can_hold, parts[3:-1])):
+        return None
     place = SessionPlace(parts[1], "/".join(parts[3:])[: -len(suffix)])
     return place if is_session_id(place.session_id) else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _can_hold(name: str) -> bool:
+    """Whether git, on every system, can hold a folder of this name between `sessions/` and a file.
+
+    What git refuses is said in its `verify_path` and under `core.protectHFS` and
+    `core.protectNTFS` (git-config): `.git` in all spellings that a Mac or Windows takes for it.
+    """
+    if _REFUSED_IN_FOLDERS.search(name) or name.endswith((".", " ")):
+        return False
+    seen = _IGNORED_ON_MACS.sub("", name)
+    if not seen or seen.startswith(".") or seen.lower() == "git~1":
+        return False
+    stem = unicodedata.normalize("NFKC", name.partition(".")[0]).rstrip(" ").lower()
+    return stem not in _WINDOWS_DEVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +161,26 @@ class Layout:
         return path.relative_to(self.root).as_posix()
 
     def space_names(self) -> list[str]:
-        """Names of the folders under `spaces/` that can be spaces, sorted."""
+        """Names of the folders under `spaces/` that can be spaces, sorted.
+
+        Raises:
+            StoreError: `spaces/` itself cannot be listed.
+        """
         try:
-            entries = list(os.scandir(self.spaces))
-        except FileNotFoundError:
+            with os.scandir(self.spaces) as found:
+                entries = list(found)
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(e.name for e in entries if _NAME.fullmatch(e.name) and e.is_dir())
+        except OSError as error:
+            raise StoreError(f"cannot list {self.spaces}: {files.reason(error)}") from error
+        return sorted(e.name for e in entries if _NAME.fullmatch(e.name) and _is_folder(e))
 
 
 def walk_files(folder: Path, suffix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Every file below `folder` whose name ends in `suffix`, with its path below it, unsorted.
 
-    Symbolic links to folders are not followed; a folder that vanishes meanwhile is passed over.
+    Symbolic links to folders are not followed. A folder that vanishes meanwhile or cannot be read
+    is passed over, and so is a name that is not UTF-8.
     """
     stack = [("", folder)]
     while stack:
@@ -157,12 +188,30 @@ def walk_files(folder: Path, suffix: str) -> Iterator[tuple[str, os.DirEntry[str
         try:
             with os.scandir(current) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
+                    if not _is_utf8(entry.name):
+                        continue
+                    if _is_folder(entry, follow_symlinks=False):
                         stack.append((f"{prefix}{entry.name}/", Path(entry.path)))
                     elif entry.name.endswith(suffix):
                         yield f"{prefix}{entry.name}", entry
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
             continue
+
+
+def _is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool:
+    """Whether it is a folder, as far as the system tells (not of a link that leads to itself)."""
+    try:
+        return entry.is_dir(follow_symlinks=follow_symlinks)
+    except OSError:
+        return False
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def find_root(start: Path) -> Path:

@@ -6,16 +6,19 @@ them at once. A request nobody answers is removed by whoever made it.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from uuid import uuid4
 
 import orjson
 
 from acontext_fs import files
+from acontext_fs.errors import StoreError
 from acontext_fs.layout import Layout
 
 POLL_SECONDS = 0.05
@@ -61,14 +64,13 @@ def wait(
     root: Layout, request: Request, timeout_seconds: float, is_alive: Callable[[], bool]
 ) -> Reply | None:
     """The reply; None when `timeout_seconds` have passed or the daemon is gone."""
-    reply = _reply_file(root, request.id)
     deadline = time.monotonic() + timeout_seconds
     checked = time.monotonic()
     try:
         while time.monotonic() < deadline:
-            data = files.read_bytes(reply)
-            if data is not None:
-                return Reply(tuple(orjson.loads(data)["problems"]))
+            reply = _reply(root, request.id)
+            if reply is not None:
+                return reply
             if time.monotonic() - checked > 1:
                 checked = time.monotonic()
                 if not is_alive():
@@ -76,26 +78,19 @@ def wait(
             time.sleep(POLL_SECONDS)
         return None
     finally:
-        reply.unlink(missing_ok=True)
-        _file(root, request.id).unlink(missing_ok=True)
+        _take_away(_reply_file(root, request.id))
+        _take_away(_file(root, request.id))
 
 
 def pending(root: Layout) -> list[Request]:
     """The requests that have no reply yet; what is no request is left alone."""
-    found = []
-    for path in sorted(folder(root).glob("*.request")):
-        data = files.read_bytes(path)
-        if data is None:
-            continue
-        try:
-            value = orjson.loads(data)
-            action = value["action"]
-            if action in ("flush", "learn") and not _reply_file(root, path.stem).exists():
-                paths = tuple(map(str, value["sessions"]))
-                found.append(Request(path.stem, action, paths, bool(value["failed"])))
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            continue
-    return found
+    try:
+        names = os.listdir(folder(root))
+    except OSError:
+        return []
+    ids = sorted(name.removesuffix(".request") for name in names if name.endswith(".request"))
+    found = (_request(root, one) for one in ids if not _is_answered(root, one))
+    return [request for request in found if request is not None]
 
 
 def answer(root: Layout, request: Request, problems: Sequence[str]) -> None:
@@ -106,7 +101,40 @@ def answer(root: Layout, request: Request, problems: Sequence[str]) -> None:
     """
     data = orjson.dumps({"problems": list(problems)})
     files.write_atomic(_reply_file(root, request.id), data, durable=False)
-    _file(root, request.id).unlink(missing_ok=True)
+    _take_away(_file(root, request.id))
+
+
+def _request(root: Layout, request_id: str) -> Request | None:
+    value = _value(_file(root, request_id))
+    action, paths = value.get("action"), value.get("sessions")
+    if action not in ("flush", "learn") or not isinstance(paths, list) or "failed" not in value:
+        return None
+    return Request(request_id, action, tuple(map(str, paths)), bool(value["failed"]))
+
+
+def _reply(root: Layout, request_id: str) -> Reply | None:
+    problems = _value(_reply_file(root, request_id)).get("problems")
+    return Reply(tuple(map(str, problems))) if isinstance(problems, list) else None
+
+
+def _is_answered(root: Layout, request_id: str) -> bool:
+    """Whether there is a reply, or a folder in the place where it would go."""
+    return _reply_file(root, request_id).is_dir() or _reply(root, request_id) is not None
+
+
+def _value(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; an empty one where there is none that can be read."""
+    try:
+        value = orjson.loads(files.read_bytes(path) or b"{}")
+    except (StoreError, orjson.JSONDecodeError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _take_away(path: Path) -> None:
+    # A folder, or a file of somebody else, is left where it is: what is in it is not ours.
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _file(root: Layout, request_id: str) -> Path:

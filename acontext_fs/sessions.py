@@ -19,7 +19,7 @@ from uuid import uuid5
 
 from acontext_fs import files, formats, ids, jsonl, layout, progress
 from acontext_fs.clock import Clock, format_time, parse_time
-from acontext_fs.errors import SessionError, UsageError
+from acontext_fs.errors import SessionError, StoreError, UsageError
 from acontext_fs.layout import Layout, SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Line, Message, MessageFormat, MetaPatch, Record, Unreadable
@@ -49,8 +49,15 @@ def misplaced(root: Layout) -> list[str]:
                     found.append(f"{prefix}{name}: a folder is in the place of a session")
             for name in names:
                 if name.endswith(".jsonl") and layout.place_of(prefix + name) is None:
-                    found.append(f"{prefix}{name}: its name breaks the rules for session ids")
-    return sorted(found)
+                    found.append(f"{prefix}{name}: {_why_misplaced(name)}")
+    # Names that are no UTF-8 could not be printed.
+    return sorted(text.encode("utf-8", "backslashreplace").decode("utf-8") for text in found)
+
+
+def _why_misplaced(name: str) -> str:
+    if layout.is_session_id(name.removesuffix(".jsonl")):
+        return "a folder above it has a name that git cannot hold"
+    return "its name breaks the rules for session ids"
 
 
 def find(root: Layout, space: str, session_id: str) -> SessionPlace | None:
@@ -61,7 +68,9 @@ def find(root: Layout, space: str, session_id: str) -> SessionPlace | None:
         return SessionPlace(space, session_id)
     for inside, _ in layout.walk_files(folder, f"{session_id}.jsonl"):
         if inside.rpartition("/")[2] == f"{session_id}.jsonl":
-            return SessionPlace(space, inside.removesuffix(".jsonl"))
+            place = layout.place_of(f"{layout.SPACES_FOLDER}/{space}/sessions/{inside}")
+            if place is not None:
+                return place
     return None
 
 
@@ -162,7 +171,7 @@ def append_line(path: Path, line: bytes) -> None:
 def _write(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = files.open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     except OSError as error:
         raise SessionError(f"cannot append to {path}: {files.reason(error)}") from error
     try:
@@ -252,7 +261,10 @@ def messages_on(root: Layout, place: SessionPlace, lines: set[int]) -> list[Mess
 
 
 def _data(root: Layout, place: SessionPlace) -> bytes:
-    data = files.read_bytes(root.path(place.session_path))
+    try:
+        data = files.read_bytes(root.path(place.session_path))
+    except StoreError as error:
+        raise SessionError(str(error)) from error
     if data is None:
         raise SessionError(f"there is no session file {place.session_path}")
     return data

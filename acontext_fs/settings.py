@@ -21,6 +21,8 @@ from acontext_fs.records import Criteria
 
 _OURS = frozenset({"max_tokens_per_day", "max_concurrency"})
 _ENVIRONMENT_ONLY = frozenset({"llm_api_key"})
+DEPTH_MAX = 32
+"""How deep tables and arrays of a settings file may be nested."""
 _ALSO = {"llm_api_key": ("OPENAI_API_KEY",)}
 
 _M = TypeVar("_M", bound=BaseModel)
@@ -134,8 +136,12 @@ def _read_toml(file: Path, model: type[BaseModel]) -> dict[str, Any]:
         raise SettingsError(f"{file} is missing: run `acontext-fs init` there to write it again")
     try:
         values = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # Bad TOML, bad UTF-8, or a number of thousands of digits.
         raise SettingsError(f"{file} is not valid TOML ({error}): mend that place") from error
+    except RecursionError:
+        raise SettingsError(_too_deep(file)) from None
+    if _is_deep(values):
+        raise SettingsError(_too_deep(file))
     known = list(model.model_fields)
     for key in values:
         if key not in known:
@@ -143,6 +149,23 @@ def _read_toml(file: Path, model: type[BaseModel]) -> dict[str, Any]:
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             raise SettingsError(f"{file} sets {key!r}, which is no setting: {hint}")
     return values
+
+
+def _is_deep(values: dict[str, Any]) -> bool:
+    """Whether `values` is nested beyond DEPTH_MAX. Dotted keys nest without limit in the parser."""
+    level: list[Any] = [values]
+    for _ in range(DEPTH_MAX):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def _too_deep(file: Path) -> str:
+    return f"{file} is nested deeper than {DEPTH_MAX} levels: make it flatter"
 
 
 def _validate(model: type[_M], values: Mapping[str, Any], places: Mapping[str, str]) -> _M:

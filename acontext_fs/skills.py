@@ -1,18 +1,20 @@
 """The skills of a space: which there are, and which changes to them are allowed.
 
 Skills travel as a mapping from a path below `skills/` ("daily-logs/SKILL.md") to the file's bytes.
-`check_edits` is the gate that everything a learner writes goes through; `snapshot` is the only
-function here that touches a disk, and it only reads.
+`check_edits` is the gate that everything a learner writes goes through; only `snapshot` and
+`blocked` touch a disk, and they only read.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from acontext_fs import files as on_disk
 from acontext_fs import layout
 from acontext_fs.errors import InvalidName, SkillInvalid
 from acontext_fs.records import SkillEdit
@@ -20,6 +22,7 @@ from acontext_fs.skill_file import Skill, front_values, parse, render, validate
 
 __all__ = [
     "Skill",
+    "blocked",
     "catalogue",
     "check_edits",
     "check_path",
@@ -107,8 +110,9 @@ def check_edits(files: Mapping[str, bytes], edits: Sequence[SkillEdit]) -> None:
 def snapshot(skills_folder: Path) -> dict[str, bytes]:
     """The files below `skills_folder` as they are now, by path with `/`, sorted.
 
-    Only regular files: links, hidden names, `.tmp` files and files above
-    `SNAPSHOT_FILE_BYTES_MAX` are left out. A missing folder gives nothing.
+    Only regular files: links, hidden names, `.tmp` files, files above `SNAPSHOT_FILE_BYTES_MAX`
+    and what vanishes meanwhile or cannot be read are left out (`blocked` tells of them). A missing
+    folder gives nothing.
 
     Raises:
         SkillInvalid: there is more than `SNAPSHOT_FILES_MAX` or `SNAPSHOT_BYTES_MAX`.
@@ -116,9 +120,8 @@ def snapshot(skills_folder: Path) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     size = 0
     for path, place in _regular_files(skills_folder):
-        try:
-            data = place.read_bytes()
-        except (FileNotFoundError, PermissionError):
+        data = _content(place)
+        if data is None:
             continue
         size += len(data)
         found[path] = data
@@ -128,6 +131,23 @@ def snapshot(skills_folder: Path) -> dict[str, bytes]:
                 f"{SNAPSHOT_BYTES_MAX} bytes: move what is no skill elsewhere"
             )
     return dict(sorted(found.items()))
+
+
+def blocked(skills_folder: Path, paths: Iterable[str]) -> str:
+    """Why nothing can be written at one of `paths` (below `skills_folder`, as `check_path` takes
+    them): something stands there, or on the way, that `snapshot` leaves out. "" if nothing does.
+
+    The sentence names the first such path, what is in its way, and what to do.
+    """
+    for path in paths:
+        parts = path.split("/")
+        for depth in range(len(parts) + 1):
+            way = "/".join(parts[:depth])
+            obstacle = _obstacle(skills_folder / way, is_end=depth == len(parts))
+            if obstacle:
+                what = "it" if way == path else f"skills/{way}"
+                return f"skills/{path} cannot be written: {what} {obstacle}"
+    return ""
 
 
 def is_managed(skill: Skill) -> bool:
@@ -254,19 +274,62 @@ def _regular_files(root: Path) -> Iterator[tuple[str, Path]]:
     while stack:
         prefix, folder = stack.pop()
         try:
-            entries = list(os.scandir(folder))
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            with os.scandir(folder) as found:
+                entries = list(found)
+        except OSError:
             continue
         for entry in entries:
-            if entry.name.startswith(".") or not entry.name.isprintable():
+            if not _is_shown(entry.name):
                 continue
-            if entry.is_dir(follow_symlinks=False):
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISDIR(status.st_mode):
                 stack.append((f"{prefix}{entry.name}/", Path(entry.path)))
-            elif _is_text_size(entry) and not entry.name.endswith(".tmp"):
+            elif _is_text(status) and not entry.name.endswith(".tmp"):
                 yield f"{prefix}{entry.name}", Path(entry.path)
 
 
-def _is_text_size(entry: os.DirEntry[str]) -> bool:
-    if not entry.is_file(follow_symlinks=False):
-        return False
-    return entry.stat(follow_symlinks=False).st_size <= SNAPSHOT_FILE_BYTES_MAX
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") and name.isprintable()
+
+
+def _is_text(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_size <= SNAPSHOT_FILE_BYTES_MAX
+
+
+def _content(place: Path) -> bytes | None:
+    """The bytes of a file; None if it is no longer what it was, or nobody may read it."""
+    try:
+        descriptor = on_disk.open_regular(place, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            data = file.read(SNAPSHOT_FILE_BYTES_MAX + 1)
+    except OSError:
+        return None
+    return data if len(data) <= SNAPSHOT_FILE_BYTES_MAX else None
+
+
+def _obstacle(place: Path, *, is_end: bool) -> str:
+    """What stands at `place` that `snapshot` leaves out; `is_end` if a file is to be there."""
+    try:
+        status = place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return f"cannot be looked at: {on_disk.reason(error)}"
+    is_folder = stat.S_ISDIR(status.st_mode)
+    if stat.S_ISLNK(status.st_mode):
+        return "is a symbolic link, which git would not look through: put a real one in its place"
+    if is_folder and is_end:
+        return "is a folder: rename it"
+    if not is_folder and not stat.S_ISREG(status.st_mode):
+        return "is a pipe or a device, not a file: move it away"
+    if not is_folder and not _is_text(status):
+        return (
+            f"has {status.st_size} bytes, and no learner reads more than "
+            f"{SNAPSHOT_FILE_BYTES_MAX}: split it, or move it away"
+        )
+    if not os.access(place, os.R_OK | (os.X_OK if is_folder else 0)):
+        return "cannot be read: check who owns it and its permissions"
+    return "" if _is_shown(place.name) else "has a name that is not printable: rename it"

@@ -43,9 +43,13 @@ def rescue_of(history: History, session: Tracked) -> FileEdit | None:
     """The edit that gives git what was read of a transcript that is no longer there."""
     path = session.place.session_path
     have = history.read(path) or b""
-    if not session.kept or len(have) != session.progress.archived_bytes:
+    archived = session.progress.archived_bytes
+    if not session.kept or len(have) < archived:
         return None
-    return FileEdit(path, have + bytes(session.kept), archive=True)
+    whole = have[:archived] + bytes(session.kept)
+    if have.startswith(whole) or not whole.startswith(have):
+        return None  # A person committed as much, or something else.
+    return FileEdit(path, whole, archive=True)
 
 
 def restore(root: Path, history: History, session: Tracked) -> bool:

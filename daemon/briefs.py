@@ -50,7 +50,7 @@ class Briefs:
         place = session.place
         if not self._space(session).learn:
             return None
-        found = self._tasks(session)
+        found = lessons.skipped(self._tasks(session), session.skips)
         subject: TaskSubject | PreferenceSubject
         voiced = lessons.new_preferences(found, session.progress)
         if voiced:

@@ -56,7 +56,8 @@ class Buffer:
         """How many messages are pending."""
         return self._messages
 
-    def __len__(self) -> int:
+    @property
+    def lines(self) -> int:
         """How many lines are pending."""
         return len(self._lines)
 

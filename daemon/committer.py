@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from acontext_fs import files, progress, tasks
+from acontext_fs import files, progress, skills, tasks
 from acontext_fs.commits import FileEdit, message_of
 from acontext_fs.daemon import archive, batches, intake, lessons
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
@@ -21,11 +21,13 @@ from acontext_fs.errors import CommitConflict, CommitHeld, HistoryError, Session
 from acontext_fs.history import History
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
-from acontext_fs.records import Learned, Skip, Task
+from acontext_fs.records import Learned, Skip, Task, TaskSubject
 from acontext_fs.store import Store
 
 RETRY_SECONDS = (0.25, 30.0)
 """How long to wait before a held commit is tried again: at first, and at most."""
+PASSING_SECONDS = 10.0
+"""How long a lock may be held before those who wait for a flush are told of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Event:
     """Something a person watching would want to see."""
 
     kind: str
-    place: SessionPlace
+    place: SessionPlace | None
     text: str
     commit: str = ""
 
@@ -50,20 +52,19 @@ class Committer:
         self.head = self.history.head()
         """Where the branch was last seen; anywhere else, a person moved it."""
         self._delay = RETRY_SECONDS[0]
+        self._held_since = 0.0
         self._model = model
         self._report = report
 
     def commit_finished(self) -> None:
         """Commit what is finished, as far as that is possible now."""
         now = self.store.clock.monotonic()
-        if self.reason and now < self.retry_at:
+        if self.reason and (now < self.retry_at or not self._is_free()):
             return
-        if self.reason and not self.finished:
-            self._probe()
         for job in list(self.finished):
             if job.held and job.retry_at > now:
                 continue
-            held = self._try(job.session, lambda job=job: self._apply(job))  # type: ignore[misc]
+            held = self._try(job.session.place, lambda job=job: self._apply(job))  # type: ignore[misc]
             if self.reason:
                 return
             if held and held != job.held:
@@ -72,47 +73,76 @@ class Committer:
             if not held:
                 self.finished.remove(job)
 
-    def _probe(self) -> None:
+    def is_passing(self) -> bool:
+        """Whether what everybody waits for is likely over soon: a lock, not a merge."""
+        since = self.store.clock.monotonic() - self._held_since
+        return bool(self.reason) and since < PASSING_SECONDS and not self.history.held()
+
+    def _is_free(self) -> bool:
+        """Whether the repository is free again; only trying tells whether the disk is."""
         self.reason = self.history.held()
         self.retry_at = self.store.clock.monotonic() + self._delay
+        return not self.reason
 
-    def _try(self, session: Tracked, action: Callable[[], None]) -> str:
+    def _try(self, place: SessionPlace, action: Callable[[], None]) -> str:
         """Do `action`; return "" if it is over with, or why this session alone has to wait.
 
         What everybody has to wait for is in `self.reason` afterwards.
         """
+        held = ""
         try:
             action()
-        except CommitConflict as error:
-            # Somebody changed the files this was made from: begin again from what is there now.
-            session.last_error = str(error)
-            session.running = False
-            intake.load(self.store.layout, session)
         except CommitHeld as error:
-            if error.path:
+            if not error.path:
+                self._hold(place, str(error))
                 return str(error)
-            self._hold(session.place, str(error))
-            return str(error)
+            held = str(error)  # Git was ready for a commit, if not for this one.
         except HistoryError as error:
-            self._hold(session.place, str(error))
+            self._hold(place, str(error))
             return str(error)
         except (StoreError, SessionError) as error:
-            return str(error)
+            held = str(error)
         self.reason, self._delay = "", RETRY_SECONDS[0]
-        return ""
+        return held
 
     def _hold(self, place: SessionPlace, reason: str) -> None:
+        now = self.store.clock.monotonic()
         if reason != self.reason:
             self._report(Event("held", place, reason))
+        if not self.reason and now > self.retry_at + PASSING_SECONDS:
+            self._held_since = now
         self.reason = reason
-        self.retry_at = self.store.clock.monotonic() + self._delay
+        self.retry_at = now + self._delay
         self._delay = min(self._delay * 2, RETRY_SECONDS[1])
 
     def _apply(self, job: Job) -> None:
-        if isinstance(job, BatchJob):
-            self._apply_batch(job)
-        else:
+        """Commit a result, or throw it away if what it was made from is no longer there."""
+        session = job.session
+        if job.generation != session.generation:
+            return
+        try:
+            if isinstance(job, BatchJob):
+                self._apply_batch(job)
+            else:
+                self._apply_learning(job)
+        except CommitConflict as error:
+            session.last_error = str(error)
+            if isinstance(job, BatchJob):
+                # Begin again from what is there now.
+                intake.load(self.store.layout, session)
+            else:
+                self._learn_later(job, str(error))
+
+    def _learn_later(self, job: LearnJob, reason: str) -> None:
+        """A learning whose skills changed meanwhile: again, but not at once and not for ever."""
+        session = job.session
+        session.learn_attempts += 1
+        if session.learn_attempts >= batches.ATTEMPTS_MAX:
+            job.failure, job.attempts = reason, session.learn_attempts
             self._apply_learning(job)
+            return
+        delay = batches.BACKOFF_SECONDS[session.learn_attempts - 1]
+        session.learn_retry_at = self.store.clock.monotonic() + delay
 
     # -- a batch ----------------------------------------------------------------------------------
 
@@ -120,26 +150,48 @@ class Committer:
         session, place = job.session, job.session.place
         disk, disk_data = self._tasks(place)
         state, state_data = self._known_progress(session)
+        if job.again is None and state.cursor != job.batch.before:
+            raise CommitConflict(f"{place.progress_path} is past this batch")
+        if not intake.still_holds(self.store.layout, session, job.batch.after):
+            raise CommitConflict(f"{place.session_path} does not hold these lines any more")
         found, state = self._outcome(job, disk, state)
         edits = []
-        whole = None
-        if job.level or session.has_grown:
-            whole = self._archive_edit(session)
-        if whole is not None and whole.content is not None:
-            edits.append(whole)
-            state = dataclasses.replace(state, archived_bytes=len(whole.content))
         if found != disk or disk_data is None:
             edits.append(FileEdit(place.tasks_path, tasks.encode(found), disk_data))
-        edits.append(FileEdit(place.progress_path, progress.encode(state), state_data))
         model = "" if job.unextracted else self._model
         message = batches.commit_message(place, job.batch, disk, found, model, job.failure)
-        commit = self._commit(edits, message)
+        wanted = job.level or session.has_grown
+        whole = self._archive_edit(session) if wanted else None
+        state, commit = self._commit_batch(session, edits, whole, (state, state_data), message)
         self._advance(session, state)
         session.running, session.batch, session.attempts = False, None, 0
-        session.retry_at = 0.0
-        if job.again is not None:
+        session.retry_at, session.batch_again = 0.0, None
+        if job.again in session.again:
             session.again.remove(job.again)
         self._report_batch(job, disk, found, commit)
+
+    def _commit_batch(
+        self,
+        session: Tracked,
+        edits: Sequence[FileEdit],
+        whole: FileEdit | None,
+        progress_file: tuple[Progress, bytes | None],
+        message: str,
+    ) -> tuple[Progress, str]:
+        """Commit a batch, with the transcript if that can be: a batch never waits for it."""
+        state, data = progress_file
+        path = session.place.progress_path
+        if whole is not None and whole.content is not None:
+            level = dataclasses.replace(state, archived_bytes=len(whole.content))
+            note = FileEdit(path, progress.encode(level), data)
+            try:
+                return level, self._commit([whole, *edits, note], message)
+            except CommitHeld as error:
+                if error.path != session.place.session_path:
+                    raise
+                session.last_error = str(error)
+        note = FileEdit(path, progress.encode(state), data)
+        return state, self._commit([*edits, note], message)
 
     def _outcome(
         self, job: BatchJob, disk: tuple[Task, ...], state: Progress
@@ -190,29 +242,70 @@ class Committer:
         else:
             assert job.future is not None
             outcome = job.future.result()
+        if isinstance(outcome, Skip) and isinstance(subject, TaskSubject):
+            session.skips[subject.task.id] = outcome.reason
+            return
         found, state = lessons.after(subject, outcome, disk, state)
         edits = lessons.edits_of(place, outcome, job.work.skills)
+        in_the_way = skills.blocked(
+            self.store.layout.skills(place.space),
+            [edit.path for edit in outcome.edits] if isinstance(outcome, Learned) else [],
+        )
+        if in_the_way:
+            raise CommitHeld(in_the_way, place.tasks_path)
         if found != disk:
             edits.append(FileEdit(place.tasks_path, tasks.encode(found), disk_data))
         edits.append(FileEdit(place.progress_path, progress.encode(state), state_data))
         message = lessons.commit_message(place, subject, outcome, found, self._model)
         commit = self._commit(edits, message)
         self._advance(session, state)
-        session.attempts, session.retry_at = 0, 0.0
+        session.learn_attempts, session.learn_retry_at = 0, 0.0
         kind = {Learned: "learned", Skip: "skipped", Failed: "failed"}[type(outcome)]
         text = outcome.summary if isinstance(outcome, Learned) else outcome.reason
         self._report(Event(kind, place, text, commit))
 
-    def learn_again(self, session: Tracked) -> None:
-        """Let every failed learning of a session wait once more."""
-        self._try(session, lambda: self._learn_again(session))
+    def commit_skips(self, session: Tracked) -> None:
+        """Commit what is not to be learned from, all of a session at once."""
+        held = self._try(session.place, lambda: self._commit_skips(session))
+        if held:
+            session.skips.clear()  # They are found again when the files are free.
+            session.learn_retry_at = self.store.clock.monotonic() + RETRY_SECONDS[1]
+
+    def _commit_skips(self, session: Tracked) -> None:
+        place = session.place
+        disk, disk_data = self._tasks(place)
+        try:
+            state, state_data = self._known_progress(session)
+        except CommitConflict:
+            return  # Everything of the session begins again.
+        found = lessons.skipped(disk, session.skips)
+        state = dataclasses.replace(state, learning_pending=batches.waiting(found, state))
+        edits = [
+            FileEdit(place.tasks_path, tasks.encode(found), disk_data),
+            FileEdit(place.progress_path, progress.encode(state), state_data),
+        ]
+        commit = self._commit(edits, lessons.skip_message(place, found, session.skips))
+        self._advance(session, state)
+        for task in found:
+            if task.id in session.skips:
+                text = f"task {task.order}: {session.skips[task.id]}"
+                self._report(Event("skipped", place, text, commit))
+        session.skips.clear()
+
+    def learn_again(self, session: Tracked) -> str:
+        """Let every failed learning of a session wait once more; return why it cannot be, or ""."""
+        try:
+            return self._try(session.place, lambda: self._learn_again(session)) or self.reason
+        except CommitConflict as error:
+            return str(error)
 
     def _learn_again(self, session: Tracked) -> None:
         place = session.place
         disk, disk_data = self._tasks(place)
         state, state_data = self._known_progress(session)
+        before = state
         found, state = lessons.again(disk, state)
-        if found == disk:
+        if (found, state) == (disk, before):
             return
         edits = [
             FileEdit(place.tasks_path, tasks.encode(found), disk_data),
@@ -228,7 +321,7 @@ class Committer:
         """Commit these transcripts together, as far as they can be."""
         ready: list[tuple[Tracked, list[FileEdit], Progress]] = []
         for session in sessions:
-            held = self._try(session, lambda s=session: self._add_archive(s, ready))  # type: ignore[misc]
+            held = self._try(session.place, lambda s=session: self._add_archive(s, ready))  # type: ignore[misc]
             self._hold_archive(session, held)
         if not ready:
             return
@@ -244,7 +337,7 @@ class Committer:
                 self._advance(session, state)
                 self._report(Event("archived", session.place, "", done))
 
-        held = self._try(ready[0][0], commit)
+        held = self._try(ready[0][0].place, commit)
         if not held or self.reason:
             return
         if len(ready) == 1:
@@ -270,7 +363,10 @@ class Committer:
             session.level_stamp = stamp
             session.kept.clear()
             return
-        state, data = self._known_progress(session)
+        try:
+            state, data = self._known_progress(session)
+        except CommitConflict:
+            return  # It was just taken from disk again; the next step archives it.
         state = dataclasses.replace(state, archived_bytes=len(edit.content))
         note = FileEdit(session.place.progress_path, progress.encode(state), data)
         ready.append((session, [edit, note], state))
@@ -292,7 +388,7 @@ class Committer:
         place = session.place
         trailers = {"Acontext-Kind": "archive", "Acontext-Session": str(place)}
         message = message_of(f"Save what was read of {place}", session.lost, trailers)
-        self._try(session, lambda: self._saved(session, self._commit([edit], message)))
+        self._try(place, lambda: self._saved(session, self._commit([edit], message)))
 
     def _saved(self, session: Tracked, commit: str) -> None:
         session.kept.clear()
@@ -311,6 +407,7 @@ class Committer:
             del session.kept[:grown]
             session.level_stamp = session.stamp if state.archived_bytes == session.size else None
         session.progress = state
+        session.nothing_to_learn = False
         path = self.store.layout.path(session.place.progress_path)
         session.progress_stamp = intake.stamp_of(path)
 
@@ -324,5 +421,6 @@ class Committer:
         data = files.read_bytes(self.store.layout.path(place.progress_path))
         state = Progress() if data is None else progress.decode(data, place.progress_path)
         if state.cursor != session.progress.cursor:
+            intake.load(self.store.layout, session)
             raise CommitConflict(f"{place.progress_path} moved meanwhile")
         return state, data

@@ -12,7 +12,7 @@ from pathlib import Path
 from acontext_fs import files, formats, jsonl, progress
 from acontext_fs.clock import Clock
 from acontext_fs.daemon import tail
-from acontext_fs.daemon.buffer import Buffer, Limits
+from acontext_fs.daemon.buffer import BATCH_LINES_MAX, Buffer, Limits
 from acontext_fs.daemon.tail import (
     Grown,
     Lost,
@@ -45,13 +45,18 @@ def load(root: Layout, session: Tracked) -> None:
         SessionError: the progress file is damaged.
     """
     path = root.path(session.place.progress_path)
+    session.generation += 1
+    session.running = False
+    session.unloaded = True
     session.progress_stamp = stamp_of(path)
     data = files.read_bytes(path)
     state = Progress() if data is None else progress.decode(data, session.place.progress_path)
+    session.unloaded = False
     session.progress = state
     session.buffer = None
-    session.batch = None
+    session.batch = session.batch_again = None
     session.again.clear()
+    session.skips.clear()
     session.kept.clear()
     session.level_stamp = None
     session.unread = True
@@ -78,8 +83,10 @@ def look(root: Layout, session: Tracked, limits: Limits, clock: Clock) -> None:
     if session.lost:
         _try_again(path, session)
         return
-    buffer = session.buffer or Buffer(session.place.session_path, session.progress.cursor)
-    while session.unread and buffer.messages < limits.batch_max:
+    buffer = session.buffer
+    if buffer is None:
+        buffer = Buffer(session.place.session_path, session.progress.cursor)
+    while session.unread and _has_room(buffer, limits):
         start = buffer.cursor
         outcome = tail.read(path, start, session.identity)
         if not isinstance(outcome, Grown | Unchanged):
@@ -96,7 +103,21 @@ def look(root: Layout, session: Tracked, limits: Limits, clock: Clock) -> None:
         session.unread = outcome.more
         session.partial_bytes = 0
         _keep(path, session, outcome.lines)
-    session.buffer = buffer if len(buffer) or session.batch is not None else None
+    session.buffer = buffer if buffer.lines or session.batch is not None else None
+
+
+def _has_room(buffer: Buffer, limits: Limits) -> bool:
+    return buffer.messages < limits.batch_max and buffer.lines < BATCH_LINES_MAX
+
+
+def still_holds(root: Layout, session: Tracked, cursor: Cursor) -> bool:
+    """Whether the file on disk still is the one whose lines up to `cursor` were read.
+
+    Raises:
+        SessionError: the file cannot be read.
+    """
+    outcome = tail.read(root.path(session.place.session_path), cursor)
+    return isinstance(outcome, Grown | Unchanged)
 
 
 def _count(line: Line) -> int:
@@ -134,7 +155,7 @@ def _try_again(path: Path, session: Tracked) -> None:
 def describe(outcome: Lost, session: Tracked) -> str:
     """What happened to the file, and what to do, in a sentence."""
     path = session.place.session_path
-    back = f"git has what was read (`git show HEAD:{path}`)"
+    back = f"what was read is in git, or goes there once it can (`git show HEAD:{path}`)"
     match outcome:
         case Truncated(size):
             what = f"{path} shrank to {size} bytes, {session.progress.cursor.offset} were read"
@@ -143,7 +164,10 @@ def describe(outcome: Lost, session: Tracked) -> str:
         case Rewritten():
             what = f"{path} was rewritten in what had been read of it"
         case Vanished():
-            return f"{path} is gone; {back}: put it back, or commit its removal"
+            return (
+                f"{path} is gone; {back}: put it back, or commit its removal together with its "
+                "files under tasks/ and progress/"
+            )
     return (
         f"{what}; {back}: put that back in front, or move the new lines to a file of their own, "
         "and the session is read on"
@@ -162,19 +186,20 @@ def previous_messages(root: Layout, session: Tracked, count: int) -> tuple[Messa
         SessionError: the file cannot be read.
     """
     batch = session.batch
-    if batch is None or count < 1 or batch.before.offset == 0:
+    if batch is None or count < 1 or batch.lines[0].offset == 0:
         return ()
-    start = max(0, batch.before.offset - 64 * 1024)
+    end = batch.lines[0].offset  # Not `before`: a batch tried again stands further back.
+    start = max(0, end - 64 * 1024)
     try:
         with open(root.path(session.place.session_path), "rb") as file:
             file.seek(start)
-            pieces = file.read(batch.before.offset - start)[:-1].split(b"\n")
+            pieces = file.read(end - start)[:-1].split(b"\n")
     except OSError as error:
         raise SessionError(f"cannot read {session.place}: {files.reason(error)}") from error
     if start:
         pieces = pieces[1:]  # Cut somewhere inside a line.
     found: list[Message] = []
-    number = batch.before.line
+    number = batch.lines[0].number - 1
     for piece in reversed(pieces):
         time = session.progress.time_of_line(number) or session.batch_seen
         records = formats.read_line(

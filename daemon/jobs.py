@@ -17,10 +17,12 @@ class BatchJob:
     """An extraction. `failure` says why it was given up, `unextracted` that there is nothing to
     extract (no messages, or tracking is off); `level` that the transcript goes into the commit.
     `again` is the failure this is another attempt at; then the session's cursor stays.
+    `generation` is the session's when the job began: a result of an earlier one is thrown away.
     `held` says why the result cannot be committed yet, `retry_at` when that is tried again.
     """
 
     session: Tracked
+    generation: int
     batch: Batch
     reading: Reading
     seen: str
@@ -40,6 +42,7 @@ class LearnJob:
     """A learning; the fields mean what they mean for a batch."""
 
     session: Tracked
+    generation: int
     work: LearnWork
     future: Future[Learned | Skip] | None = None
     failure: str = ""

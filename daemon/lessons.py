@@ -90,12 +90,37 @@ def after(
     return found, dataclasses.replace(state, learning_pending=batches.waiting(found, state))
 
 
+def skipped(found: Sequence[Task], skips: Mapping[str, str]) -> tuple[Task, ...]:
+    """The tasks with the learnings that were skipped."""
+    return tuple(
+        dataclasses.replace(task, learning=Learning("skipped", skips[task.id]))
+        if task.id in skips and task.learning is not None and task.learning.status == "pending"
+        else task
+        for task in found
+    )
+
+
+def skip_message(place: SessionPlace, found: Sequence[Task], skips: Mapping[str, str]) -> str:
+    """What the commit of skipped learnings says."""
+    skipped_tasks = [task for task in found if task.id in skips]
+    orders = ", ".join(str(task.order) for task in skipped_tasks)
+    noun = "task" if len(skipped_tasks) == 1 else "tasks"
+    return message_of(
+        f"Skip learning from {noun} {orders} of {place}",
+        "\n".join(f"{task.order}. {skips[task.id]}" for task in skipped_tasks[:50]),
+        {
+            "Acontext-Kind": "tasks",
+            "Acontext-Session": str(place),
+            "Acontext-Task": [task.id for task in skipped_tasks[:50]],
+        },
+    )
+
+
 def is_wanted(subject: TaskSubject | PreferenceSubject, found: Sequence[Task]) -> bool:
     """Whether a learning that is done still fits: its task may have been reopened meanwhile."""
     if isinstance(subject, PreferenceSubject):
         return True
-    task = next((task for task in found if task.id == subject.task.id), None)
-    return task is not None and task.status == subject.task.status and task.learning is not None
+    return subject.task in found  # Not reopened, and not another branch's of the same number.
 
 
 def edits_of(

@@ -16,7 +16,7 @@ from acontext_fs.daemon.briefs import Briefs
 from acontext_fs.daemon.buffer import Limits
 from acontext_fs.daemon.committer import Committer, Event
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
-from acontext_fs.daemon.roster import Roster
+from acontext_fs.daemon.roster import HELD_SECONDS, Roster
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.work import Workers
 from acontext_fs.errors import AcontextError, ModelUnavailable
@@ -35,9 +35,9 @@ MODEL_PAUSE_SECONDS = (2.0, 300.0)
 """How long to leave an unavailable model alone: at first, and at most (doubled in between)."""
 MODEL_PAUSE_SECONDS_MAX = 24 * 3600.0
 """The longest Retry-After that is believed."""
-HELD_SECONDS = 30.0
-"""How long a session with a damaged file is left alone."""
 REST_SECONDS_MAX = 60.0
+STEP_SECONDS = 0.2
+"""How long one step may start work: in between, requests are heard and a stop is obeyed."""
 BLOCKED_SECONDS = 0.25
 """How soon to come back for what is due but has to wait for something else."""
 
@@ -71,16 +71,21 @@ class Pipeline:
         self._jobs: list[Job] = []
         self._report = report
         self._wake = wake
+        self._last_served = ""
 
     def step(self) -> float:
         """Do what is due; return after how many seconds there is something to do again."""
         for session in self.roster.active():
-            self.roster.look(session)
+            if not (session.held and session.retry_at > self._now()):
+                session.held = "" if session.unloaded else session.held
+                self.roster.look(session)
         self._settle()
-        more = self._start_batches()
-        self._start_learning()
+        until = self._now() + STEP_SECONDS
+        more = self._start_batches(until)
+        more = self._start_learning(until) or more
         self._archive()
-        return 0.0 if more else self._rest()
+        rest = self._rest()
+        return 0.0 if more else rest
 
     def _settle(self) -> None:
         self._collect()
@@ -88,13 +93,16 @@ class Pipeline:
 
     # -- batches ----------------------------------------------------------------------------------
 
-    def _start_batches(self) -> bool:
+    def _start_batches(self, until: float) -> bool:
         """Start what is due; True if there is more than one step should do."""
         more = False
-        for session in self.roster.active():
+        for session in self._in_turn():
+            if self._now() > until:
+                return True
             for _ in range(BATCHES_A_STEP_MAX):
                 if not self._may_start(session) or not self._start_batch(session):
                     break
+                self._last_served = session.place.session_path
                 self._settle()
                 if session.running or session.batch is not None:
                     break
@@ -103,39 +111,46 @@ class Pipeline:
                 more = True
         return more
 
+    def _in_turn(self) -> list[Tracked]:
+        """The active sessions, beginning behind the one that was served last: none starves."""
+        active = self.roster.active()
+        later = [one for one in active if one.place.session_path > self._last_served]
+        return later + active[: len(active) - len(later)]
+
     def _may_start(self, session: Tracked) -> bool:
         due = session.batch_due_at(self.limits)
         return due is not None and due <= self._now() and self._may_work(session)
 
     def _may_work(self, session: Tracked) -> bool:
         held = session.held and session.retry_at > self._now()
-        full = len(self.committer.finished) >= FINISHED_MAX
+        full = sum(not job.held for job in self.committer.finished) >= FINISHED_MAX
         return not held and not full and not self.committer.reason
 
     def _start_batch(self, session: Tracked) -> bool:
+        if session.progress.is_tracked and not self._model_ready():
+            return False
         try:
             if not self._take_batch(session) or session.batch is None:
                 return False
             reading = batches.read(session.place, session.batch, session.batch_seen)
             work = self._briefs.extract(session, reading)
-        except AcontextError as error:
+        except (AcontextError, OSError, ValueError) as error:
             self._hold(session, str(error))
             return False
         session.held = ""
         job = BatchJob(
             session,
+            session.generation,
             session.batch,
             reading,
             session.batch_seen,
             work.tasks,
             self._is_quiet(session),
-            session.again[0] if session.again else None,
+            session.batch_again,
         )
         state = batches.advance(session.progress, session.batch, reading, session.batch_seen)
         if not reading.messages or not state.is_tracked:
             job.unextracted = True
-        elif not self._model_ready():
-            return False
         else:
             job.future = self.workers.executor.submit(self.workers.extractor.extract, work)
             job.future.add_done_callback(lambda _: self._wake())
@@ -148,54 +163,71 @@ class Pipeline:
         if session.batch is not None:
             return True
         session.batch_seen = format_time(self.store.clock.now())
+        session.batch_again = None
         if session.again:
-            session.batch = failures.batch_of(self.store.layout, session, session.again[0])
+            failure = session.again[0]
+            session.batch = failures.batch_of(self.store.layout, session, failure)
+            session.batch_again = failure
+            noted = session.progress.time_of_line(failure.lines[0])
+            session.batch_seen = noted or session.batch_seen
         elif session.buffer is not None:
             session.batch = session.buffer.take(self.limits, self._now(), flush=session.flush)
         return session.batch is not None
 
     def _is_quiet(self, session: Tracked) -> bool:
         """Whether the batch is the last for now: then the transcript is archived with it."""
-        if session.unread or (session.buffer is not None and len(session.buffer)):
+        if session.unread or (session.buffer is not None and session.buffer.lines):
             return False
         return session.flush or self._now() >= session.grown_at + self.limits.ttl_seconds
 
     # -- learning ---------------------------------------------------------------------------------
 
-    def _start_learning(self) -> None:
-        jobs = (*self._jobs, *self.committer.finished)
-        busy = {job.session.place.space for job in jobs if isinstance(job, LearnJob)}
-        for session in self.roster.active():
+    def _start_learning(self, until: float) -> bool:
+        """Start what is due, one in each space; True if there is more than one step should do."""
+        busy = {job.session.place.space for job in self._jobs if isinstance(job, LearnJob)}
+        for session in self._in_turn():
             while session.place.space not in busy and self._may_learn(session):
+                if self._now() > until:
+                    return True
                 job = self._start_learn_job(session)
                 if job is None:
                     break
                 self._settle()
-                if job in self._jobs or job in self.committer.finished:
+                if job in self._jobs:
                     busy.add(session.place.space)
+        return False
 
     def _may_learn(self, session: Tracked) -> bool:
         return (
             session.progress.learning_pending > 0
             and not session.running
             and not session.nothing_to_learn
-            and session.retry_at <= self._now()
+            and session.learn_retry_at <= self._now()
+            and not self._is_learning(session)
             and self._may_work(session)
         )
 
+    def _is_learning(self, session: Tracked) -> bool:
+        jobs = (*self._jobs, *self.committer.finished)
+        return any(isinstance(job, LearnJob) and job.session is session for job in jobs)
+
     def _start_learn_job(self, session: Tracked) -> LearnJob | None:
+        if not self._model_ready():
+            return None
         try:
             work = self._briefs.learn(session, over=self._is_over(session))
-        except AcontextError as error:
+        except (AcontextError, OSError, ValueError) as error:
             self._hold(session, str(error))
             return None
         session.held = ""
         session.nothing_to_learn = work is None and self._is_over(session)
-        if work is None or not self._model_ready():
+        if work is None:
+            if session.skips:
+                self.committer.commit_skips(session)
             return None
-        job = LearnJob(session, work, self.workers.executor.submit(self.workers.learn, work))
-        if job.future is not None:
-            job.future.add_done_callback(lambda _: self._wake())
+        future = self.workers.executor.submit(self.workers.learn, work)
+        future.add_done_callback(lambda _: self._wake())
+        job = LearnJob(session, session.generation, work, future)
         self._jobs.append(job)
         return job
 
@@ -244,24 +276,30 @@ class Pipeline:
 
     def _count_failure(self, job: Job, error: BaseException) -> None:
         session = job.session
+        if job.generation != session.generation:
+            return
         expected = isinstance(error, AcontextError)
         reason = str(error) if expected else f"internal error: {error!r}"
-        session.attempts += 1
         session.last_error = reason
+        is_batch = isinstance(job, BatchJob)
+        attempts = (session.attempts if is_batch else session.learn_attempts) + 1
+        delay = batches.BACKOFF_SECONDS[min(attempts, len(batches.BACKOFF_SECONDS)) - 1]
+        if is_batch:
+            session.attempts, session.retry_at = attempts, self._now() + delay
+        else:
+            session.learn_attempts, session.learn_retry_at = attempts, self._now() + delay
         # The rules engine is deterministic: what failed once fails again.
-        if session.attempts >= batches.ATTEMPTS_MAX or not self.workers.uses_model:
-            job.failure, job.attempts = reason, session.attempts
+        if attempts >= batches.ATTEMPTS_MAX or not self.workers.uses_model:
+            job.failure, job.attempts = reason, attempts
             self.committer.finished.append(job)
             return
-        delay = batches.BACKOFF_SECONDS[min(session.attempts, len(batches.BACKOFF_SECONDS)) - 1]
-        session.retry_at = self._now() + delay
         self._free(job)
-        text = f"attempt {session.attempts} failed, again in {delay:.0f} s: {reason}"
+        text = f"attempt {attempts} failed, again in {delay:.0f} s: {reason}"
         self._report(Event("retry", session.place, text))
 
     @staticmethod
     def _free(job: Job) -> None:
-        if isinstance(job, BatchJob):
+        if isinstance(job, BatchJob) and job.generation == job.session.generation:
             job.session.running = False
 
     # -- the archive, and what is left to do ------------------------------------------------------
@@ -300,6 +338,7 @@ class Pipeline:
         if self._model_until > now:
             waits.append(self._model_until - now)
         waits += [job.retry_at - now for job in self.committer.finished if job.held]
+        blocked = self._blocked_seconds()
         for session in self.roster.active():
             moments = [
                 session.batch_due_at(self.limits),
@@ -308,21 +347,36 @@ class Pipeline:
                 self._learning_due_at(session),
             ]
             wanted = [moment for moment in moments if moment is not None]
-            waits += [moment - now if moment > now else BLOCKED_SECONDS for moment in wanted]
+            waits += [moment - now if moment > now else blocked for moment in wanted]
             if not wanted and self._is_settled(session):
                 session.flush = session.learn_now = False
                 self.roster.rest(session)
         return max(0.02, min(waits))
 
+    def _blocked_seconds(self) -> float:
+        """How soon to come back for what is due and was not started in this step."""
+        now = self._now()
+        if self.committer.reason:
+            return max(BLOCKED_SECONDS, self.committer.retry_at - now)
+        if self._model_until > now:
+            return self._model_until - now
+        if self.workers.uses_model and not self._model_ready():
+            return REST_SECONDS_MAX  # A job that ends wakes us; a budget is looked at by then.
+        return BLOCKED_SECONDS
+
     def _learning_due_at(self, session: Tracked) -> float | None:
         waits = session.progress.learning_pending and not session.nothing_to_learn
         if not waits or session.lost or session.running or not session.is_read:
             return None
-        return max(session.retry_at, session.grown_at + self.limits.ttl_seconds)
+        if self._is_learning(session):
+            return None
+        return max(session.learn_retry_at, session.grown_at + self.limits.ttl_seconds)
 
     def _is_settled(self, session: Tracked) -> bool:
         learned = session.progress.learning_pending == 0 or session.nothing_to_learn
-        return bool(session.lost) or (session.is_read and not session.running and learned)
+        if session.lost:
+            return not session.kept  # What was read of it still has to be saved.
+        return session.is_read and not session.running and learned
 
     # -- on request -------------------------------------------------------------------------------
 
@@ -334,27 +388,38 @@ class Pipeline:
         With `failed`, also try again what was given up.
         """
         for session in chosen:
-            if failed:
-                session.again = list(session.progress.failures) if session.batch is None else []
-                self.committer.learn_again(session)
+            if failed and not learn_only:
+                begun = session.batch_again
+                session.again = [one for one in session.progress.failures if one != begun]
+            if failed and (why := self.committer.learn_again(session)):
+                self._hold(session, why)
             session.flush = not learn_only
+            session.hurried_past = False
             session.learn_now = True
             session.nothing_to_learn = False
-            session.retry_at = session.archive_retry_at = 0.0
+            session.learn_retry_at = session.archive_retry_at = 0.0
+            session.retry_at = session.retry_at if failed and session.held else 0.0
             self.roster.rouse(session)
         for job in self.committer.finished:
             job.retry_at = 0.0
         self.committer.retry_at = 0.0
         self._model_until = 0.0
 
+    def stop_hurrying(self, session: Tracked, goal: int) -> None:
+        """Let a session that was read as far as `goal` (bytes) wait for quiet again."""
+        behind = session.size - session.progress.cursor.offset
+        if session.flush and behind and session.progress.cursor.offset >= goal:
+            session.flush = False
+            session.hurried_past = True
+
     def is_done(self, session: Tracked) -> bool:
         """Whether nothing is left to do for a session, or nothing can be done now."""
-        return not self.roster.is_active(session) or bool(self.why_stuck(session))
+        idle = session.hurried_past or not self.roster.is_active(session)
+        return idle or bool(self.why_stuck(session))
 
     def is_learned(self, session: Tracked) -> bool:
         """Whether nothing of a session waits to be learned, or nothing can be now."""
-        jobs = (*self._jobs, *self.committer.finished)
-        if any(isinstance(job, LearnJob) and job.session is session for job in jobs):
+        if self._is_learning(session):
             return bool(self.why_stuck(session))
         waits = session.progress.learning_pending and not session.nothing_to_learn
         return not waits or bool(self.why_stuck(session))

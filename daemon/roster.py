@@ -8,10 +8,13 @@ from acontext_fs import layout, sessions
 from acontext_fs.daemon import archive, intake
 from acontext_fs.daemon.buffer import Limits
 from acontext_fs.daemon.committer import Committer, Event
-from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.daemon.tracked import Stamp, Tracked
 from acontext_fs.errors import AcontextError
 from acontext_fs.layout import SessionPlace
 from acontext_fs.store import Store
+
+HELD_SECONDS = 30.0
+"""How long a session with a file that cannot be read is left alone."""
 
 
 class Roster:
@@ -27,6 +30,8 @@ class Roster:
         self._committer = committer
         self._limits = limits
         self._report = report
+        self._space_stamps: dict[str, Stamp | None] = {}
+        self._duplicates: set[str] = set()
 
     def scan(self) -> None:
         """Look at every session file there is: what events may have missed is found here."""
@@ -34,15 +39,33 @@ class Roster:
         moved = head != self._committer.head
         self._committer.head = head
         found = {place.session_path: place for place in sessions.places(self._store.layout)}
+        rules_changed = self._spaces_changed()
         for path in sorted(found.keys() | self.all.keys()):
             session = self.all.get(path)
+            if session is not None and session.is_duplicate:
+                self._forget(session)  # One of the two may have another name by now.
+                session = None
+                if path not in found:
+                    continue
             if session is None:
                 self._begin(found[path])
                 continue
             if moved:
                 self._reload_if_changed(session)
-            if intake.stamp_of(self._store.root / path) != session.stamp:
+            if session.place.space in rules_changed:
+                session.nothing_to_learn = False
                 self._active.add(path)
+            if session.lost or intake.stamp_of(self._store.root / path) != session.stamp:
+                self._active.add(path)
+
+    def _spaces_changed(self) -> set[str]:
+        """The spaces whose `space.toml` changed since the last scan."""
+        root = self._store.layout
+        now = {
+            name: intake.stamp_of(root.space(name) / "space.toml") for name in root.space_names()
+        }
+        before, self._space_stamps = self._space_stamps, now
+        return {name for name, stamp in now.items() if name in before and before[name] != stamp}
 
     def note(self, path: str) -> None:
         """A path in the store (with `/`) deserves a look."""
@@ -81,11 +104,16 @@ class Roster:
             return
         was = session.lost
         try:
+            if session.unloaded:
+                intake.load(self._store.layout, session)
             intake.look(self._store.layout, session, self._limits, self._store.clock)
-        except AcontextError as error:
-            session.lost = str(error)
+        except (AcontextError, OSError, ValueError) as error:
+            self._hold(session, str(error))
+            return
         if session.lost and not was:
             self._lose(session)
+        elif session.lost and session.kept:
+            self._rescue(session)
         elif was and not session.lost:
             self._report(Event("found", session.place, "is as it was again; reading on"))
 
@@ -106,28 +134,37 @@ class Roster:
         self.all[place.session_path] = session
         self._active.add(place.session_path)
         first = self._ids.setdefault((place.space, place.session_id), place.session_path)
-        if first != place.session_path and first in self.all:
+        if first != place.session_path and (self._store.root / first).exists():
             session.is_duplicate = True
             session.lost = (
                 f"{place.session_path} has the session id of {first}; "
                 "give one of the two files another name"
             )
-            self._report(Event("lost", place, session.lost))
+            if place.session_path not in self._duplicates:
+                self._duplicates.add(place.session_path)
+                self._report(Event("lost", place, session.lost))
             return
+        self._duplicates.discard(place.session_path)
         self._ids[(place.space, place.session_id)] = place.session_path
         self._load(session)
 
     def _load(self, session: Tracked) -> None:
         try:
             intake.load(self._store.layout, session)
-        except AcontextError as error:
-            session.lost = str(error)
-            self._report(Event("lost", session.place, session.lost))
+        except (AcontextError, OSError, ValueError) as error:
+            self._hold(session, str(error))
         self._active.add(session.place.session_path)
+
+    def _hold(self, session: Tracked, reason: str) -> None:
+        """A file cannot be read now; that may pass, so it is tried again."""
+        if session.held != reason:
+            self._report(Event("held", session.place, reason))
+        session.held = session.last_error = reason
+        session.retry_at = self._store.clock.monotonic() + HELD_SECONDS
 
     def _reload_if_changed(self, session: Tracked) -> None:
         path = self._store.root / session.place.progress_path
-        if intake.stamp_of(path) != session.progress_stamp and not session.running:
+        if intake.stamp_of(path) != session.progress_stamp:
             self._load(session)
 
     def _lose(self, session: Tracked) -> None:
@@ -135,10 +172,18 @@ class Roster:
         if session.stamp is None and self._is_elsewhere(session):
             self._forget(session)
             return
-        edit = archive.rescue_of(self._committer.history, session)
-        if edit is not None:
-            self._committer.rescue(session, edit)
         self._report(Event("lost", session.place, session.lost))
+        self._rescue(session)
+
+    def _rescue(self, session: Tracked) -> None:
+        """Give git what was read of a lost file; while that cannot be, it stays in memory."""
+        if self._committer.reason:
+            return
+        edit = archive.rescue_of(self._committer.history, session)
+        if edit is None:
+            session.kept.clear()
+        else:
+            self._committer.rescue(session, edit)
 
     def _is_elsewhere(self, session: Tracked) -> bool:
         """Whether the file is gone because another branch was checked out, or never was read."""
@@ -150,6 +195,7 @@ class Roster:
 
     def _forget(self, session: Tracked) -> None:
         path = session.place.session_path
+        session.generation += 1  # What still works on it works for nothing.
         self.all.pop(path, None)
         self._active.discard(path)
         if self._ids.get((session.place.space, session.place.session_id)) == path:

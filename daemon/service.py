@@ -19,10 +19,13 @@ from acontext_fs.daemon.pipeline import Pipeline
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.watch import Hints, Watcher
 from acontext_fs.daemon.work import Workers
+from acontext_fs.errors import AcontextError, HistoryError
 from acontext_fs.requests import Request
 from acontext_fs.settings import Settings
 from acontext_fs.store import Store
 
+RETRY_SECONDS = 1.0
+"""How soon to go on after a duty failed."""
 RESCAN_SECONDS_MIN = 5.0
 RESCAN_SECONDS_MAX = 60.0
 RESCAN_SHARE = 0.005
@@ -31,10 +34,13 @@ RESCAN_SHARE = 0.005
 
 @dataclass(slots=True)
 class _Open:
-    """A request being worked on."""
+    """A request being worked on, and how large its sessions were when it was made: a session that
+    is written to all the time is done once it was read as far as that.
+    """
 
     request: Request
     sessions: list[Tracked]
+    goals: dict[str, int]
 
 
 class Service:
@@ -56,6 +62,8 @@ class Service:
         self._rescan_at = 0.0
         self._open: list[_Open] = []
         self._published = b""
+        self._report = report
+        self._said = ""
 
     def stop(self) -> None:
         """End `run` soon; safe from a signal handler or another thread."""
@@ -85,8 +93,10 @@ class Service:
     def begin(self) -> None:
         """Finish what a crash cut off, and find out what there is."""
         history = self.pipeline.committer.history
-        if not history.held():
+        try:
             history.recover()
+        except HistoryError as error:
+            self._trouble(str(error))  # Every commit begins with another attempt.
         after_power_cut = self._was_power_cut()
         self._rescan()
         if after_power_cut:
@@ -103,23 +113,39 @@ class Service:
             if path.startswith(root):
                 self.pipeline.roster.note(path[len(root) :].replace(os.sep, "/"))
         now = self.store.clock.monotonic()
-        if overflown or now >= self._rescan_at:
-            self._rescan()
-        self._take_requests()
-        rest = self.pipeline.step()
-        if self._answer_requests():
-            rest = 0.0
-        self._publish()
+        rest = RETRY_SECONDS
+        # One duty that fails must not take the others down: a full disk forbids to publish the
+        # state, and is over some time.
+        try:
+            if overflown or now >= self._rescan_at:
+                self._rescan()
+            self._take_requests()
+            rest = self.pipeline.step()
+            if self._answer_requests():
+                rest = 0.0
+            self._publish()
+            self._said = ""
+        except (AcontextError, OSError, ValueError, RecursionError) as error:
+            self._trouble(str(error))
         return max(0.0, min(rest, self._rescan_at - self.store.clock.monotonic()))
 
     def end(self) -> None:
         """Commit what is done, archive, and tell those who wait that nobody works any more."""
-        self.pipeline.finish()
+        try:
+            self.pipeline.finish()
+            for waiting in list(self._open):
+                self._reply(waiting, ["the daemon was stopped before all was done; run it again"])
+            self._note_boot(clean=True)
+        except (AcontextError, OSError) as error:
+            self._trouble(str(error))
         self.pipeline.workers.close()
-        for waiting in self._open:
-            self._reply(waiting, ["the daemon was stopped before all was done; run it again"])
-        self._note_boot(clean=True)
         (self.store.layout.local / "state.json").unlink(missing_ok=True)
+
+    def _trouble(self, reason: str) -> None:
+        """Say once what went wrong; it is tried again."""
+        if reason != self._said:
+            self._said = reason
+            self._report(Event("trouble", None, f"{reason}; it is tried again"))
 
     # -- rescans ----------------------------------------------------------------------------------
 
@@ -136,8 +162,11 @@ class Service:
         data = files.read_bytes(self.store.layout.local / "boot.json")
         if data is None:
             return False
-        last = orjson.loads(data)
-        return not last["clean"] and last["boot"] != "" and last["boot"] != boot_id()
+        try:
+            last = orjson.loads(data)
+            return not last["clean"] and last["boot"] not in ("", boot_id())
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return True  # Cut off while it was written, as by a power cut.
 
     def _note_boot(self, *, clean: bool) -> None:
         data = orjson.dumps({"boot": boot_id(), "clean": clean})
@@ -154,12 +183,15 @@ class Service:
             chosen = self.pipeline.roster.select(request.sessions)
             learn_only = request.action == "learn"
             self.pipeline.hurry(chosen, learn_only=learn_only, failed=request.failed)
-            self._open.append(_Open(request, chosen))
+            goals = {one.place.session_path: one.size for one in chosen}
+            self._open.append(_Open(request, chosen, goals))
 
     def _answer_requests(self) -> bool:
         answered = False
         for waiting in list(self._open):
             learn_only = waiting.request.action == "learn"
+            for session in waiting.sessions:
+                self.pipeline.stop_hurrying(session, waiting.goals[session.place.session_path])
             problems = outcome(self.pipeline, waiting.sessions, learn_only=learn_only)
             if problems is not None:
                 self._reply(waiting, problems)
@@ -204,10 +236,10 @@ def outcome(
     waiting = pipeline.why_waiting()
     is_done = pipeline.is_learned if learn_only else pipeline.is_done
     left = [session for session in chosen if not is_done(session)]
-    if left and not waiting:
+    if left and (not waiting or pipeline.committer.is_passing()):
         return None
     stuck = [f"{s.place}: {why}" for s in chosen if (why := pipeline.why_stuck(s))]
-    return list(dict.fromkeys([*([waiting] if waiting else []), *stuck]))
+    return list(dict.fromkeys([*([waiting] if left else []), *stuck]))
 
 
 def _state(pipeline: Pipeline, session: Tracked) -> dict[str, object]:

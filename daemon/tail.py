@@ -82,10 +82,10 @@ def read(path: Path, cursor: Cursor, identity: Identity | None = None) -> Outcom
     """Read what stands behind `cursor`; `identity` is the file it was taken from, if known.
 
     Raises:
-        SessionError: the file cannot be read (no permission, a folder in its place).
+        SessionError: the file cannot be read (no permission, a folder or a pipe in its place).
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        descriptor = files.open_regular(path)
     except FileNotFoundError:
         return Vanished()
     except OSError as error:

@@ -36,14 +36,22 @@ class Tracked:
     grown_at: float = 0.0
     behind_since: float = 0.0
     """When the file first held something that git does not."""
+    generation: int = 0
+    """Counts how often its progress was taken from disk: a job of an earlier one is stale."""
+    unloaded: bool = False
+    """Its progress file could not be read; that is tried again."""
     batch: Batch | None = None
+    batch_again: Failure | None = None
+    """The failure that the batch is another attempt at."""
     batch_seen: str = ""
     """When the batch was first seen: the time of its lines that have none."""
     running: bool = False
     again: list[Failure] = field(default_factory=list)
-    """Failed batches that were asked to be tried again; the first is, or becomes, `batch`."""
+    """Failed batches that were asked to be tried again, once there is no other batch."""
     attempts: int = 0
     retry_at: float = 0.0
+    learn_attempts: int = 0
+    learn_retry_at: float = 0.0
     lost: str = ""
     """Why the file cannot be read on: it was truncated, replaced, rewritten or deleted."""
     is_duplicate: bool = False
@@ -53,10 +61,14 @@ class Tracked:
     """What waits to be learned has to wait on: learning is off, or the user may say more."""
     last_error: str = ""
     flush: bool = False
+    hurried_past: bool = False
+    """A flush was done with it, although more was written meanwhile."""
     learn_now: bool = False
     archive_held: str = ""
     """Why its transcript cannot be archived; tried again at `archive_retry_at`."""
     archive_retry_at: float = 0.0
+    skips: dict[str, str] = field(default_factory=dict)
+    """Tasks from which nothing is to be learned, with the reason: committed together."""
     kept: bytearray = field(default_factory=bytearray)
     """What was read behind `progress.archived_bytes`: if the file is truncated, git gets it."""
     level_stamp: Stamp | None = None
@@ -70,7 +82,7 @@ class Tracked:
     @property
     def pending_lines(self) -> int:
         """Complete lines that were read and are not yet extracted."""
-        waiting = len(self.buffer) if self.buffer else 0
+        waiting = self.buffer.lines if self.buffer is not None else 0
         return waiting + (len(self.batch.lines) if self.batch else 0)
 
     @property
@@ -86,7 +98,7 @@ class Tracked:
             return self.retry_at
         if self.again:
             return 0.0
-        due = self.buffer.due_at(limits) if self.buffer else None
+        due = self.buffer.due_at(limits) if self.buffer is not None else None
         return 0.0 if due is not None and self.flush else due
 
     def archive_due_at(self, ttl_seconds: float) -> float | None:

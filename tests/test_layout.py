@@ -1,3 +1,4 @@
+import contextlib
 import os
 
 import pytest
@@ -86,6 +87,33 @@ def test_other_paths_are_no_session(path):
     assert layout.place_of(path) is None
 
 
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *(".git", ".GIT", ".gIt", "git~1", "GIT~1", ".hidden", ".", "..", "", "...", "a.", "a "),
+        *("g\u200cit~1", "\u200c.git", "\ufeff.git", "\u200d", "a:b", ".git::$INDEX_ALLOCATION"),
+        *("a\\b", "..\\x", "a\nb", "a\0b", "a\x7f", "a\x85", "\udcff", "a?", "a*", 'a"', "<", "|"),
+        *("con", "CON", "Aux.txt", "nul .x", "lpt1", "com9.a.b", "COM\u00b9"),
+    ],
+)
+def test_a_folder_that_git_or_windows_cannot_hold_has_no_session_in_it(folder):
+    for kind, suffix in (("sessions", "jsonl"), ("tasks", "jsonl"), ("progress", "json")):
+        assert layout.place_of(f"spaces/a/{kind}/{folder}/x.{suffix}") is None
+        assert layout.place_of(f"spaces/a/{kind}/2026/{folder}/05/x.{suffix}") is None
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *("2026", "a.b", "a..b", "_x", "-x", "my project", "x~1", "git~2", "git", "a.git", "~"),
+        *("Größe", "日本語", "👩\u200d💻", "console", "com10", "com", "a,b;c", "[x]", "$(x)", " x"),
+    ],
+)
+def test_an_ordinary_folder_may_hold_sessions(folder):
+    place = layout.place_of(f"spaces/a/sessions/{folder}/x.jsonl")
+    assert place == SessionPlace("a", f"{folder}/x")
+
+
 def test_spaces_are_the_folders_with_a_good_name(tmp_path):
     root = Layout(tmp_path)
     assert root.space_names() == []
@@ -93,6 +121,24 @@ def test_spaces_are_the_folders_with_a_good_name(tmp_path):
         (root.spaces / name).mkdir(parents=True)
     (root.spaces / "file").touch()
     assert root.space_names() == ["a", "b"]
+
+
+def test_a_link_that_leads_to_itself_is_no_space(tmp_path):
+    root = Layout(tmp_path)
+    (root.spaces / "a").mkdir(parents=True)
+    (root.spaces / "loop").symlink_to("loop")
+    (root.spaces / "away").symlink_to("nowhere")
+    assert root.space_names() == ["a"]
+
+
+def test_a_file_in_the_place_of_the_spaces_holds_none_and_what_cannot_be_listed_is_said(tmp_path):
+    root = Layout(tmp_path)
+    root.spaces.touch()
+    assert root.space_names() == []
+    root.spaces.unlink()
+    root.spaces.symlink_to("spaces")
+    with pytest.raises(StoreError, match="cannot list"):
+        root.space_names()
 
 
 def test_a_path_inside_and_its_place_on_disk_lead_to_each_other(tmp_path):
@@ -111,6 +157,51 @@ def test_files_are_found_at_every_depth_and_links_to_folders_are_not_followed(tm
     assert found == {"x.jsonl", "2026/05/y.jsonl"}
     assert list(layout.walk_files(tmp_path / "nowhere", ".jsonl")) == []
     assert list(layout.walk_files(tmp_path / "x.jsonl", ".jsonl")) == []
+
+
+@pytest.mark.parametrize("error", [PermissionError, OSError, FileNotFoundError])
+def test_a_folder_that_cannot_be_read_is_passed_over_and_the_others_are_not(
+    tmp_path, monkeypatch, error
+):
+    for inside in ("a/x.jsonl", "b/y.jsonl", "c/z.jsonl"):
+        (tmp_path / inside).parent.mkdir()
+        (tmp_path / inside).touch()
+    scandir = os.scandir
+
+    def refusing(folder):
+        if folder == tmp_path / "b":
+            raise error(5, "refused", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = {inside for inside, _ in layout.walk_files(tmp_path, ".jsonl")}
+    assert found == {"a/x.jsonl", "c/z.jsonl"}
+
+
+def test_an_entry_that_cannot_be_told_does_not_hide_those_beside_it(tmp_path, monkeypatch):
+    class Entry:
+        def __init__(self, name):
+            self.name, self.path = name, str(tmp_path / name)
+
+        def is_dir(self, *, follow_symlinks):
+            if self.name == "odd":
+                raise OSError(5, "Input/output error")
+            return False
+
+    entries = [Entry("a.jsonl"), Entry("odd"), Entry("b.jsonl")]
+    monkeypatch.setattr(os, "scandir", lambda folder: contextlib.nullcontext(entries))
+    assert [inside for inside, _ in layout.walk_files(tmp_path, ".jsonl")] == ["a.jsonl", "b.jsonl"]
+
+
+def test_names_that_are_not_utf_8_are_passed_over(tmp_path):
+    odd = os.fsencode(tmp_path) + b"/\xff"
+    try:
+        os.mkdir(odd)
+    except OSError:
+        pytest.skip("this disk holds no such name")
+    for path in (odd + b"/x.jsonl", odd + b".jsonl", os.fsencode(tmp_path / "good.jsonl")):
+        open(path, "wb").close()
+    assert [inside for inside, _ in layout.walk_files(tmp_path, ".jsonl")] == ["good.jsonl"]
 
 
 def test_the_store_is_found_from_any_folder_in_it(tmp_path):

@@ -77,3 +77,69 @@ def test_where_no_request_can_be_put_it_is_said(root):
     with pytest.raises(StoreError, match="cannot write"):
         requests.send(root, "flush", [], failed=False)
     assert requests.pending(root) == []
+
+
+def test_what_stands_in_the_way_stops_no_other_request(root):
+    folder = requests.folder(root)
+    (folder / "dir.request").mkdir(parents=True)
+    (folder / "loop.request").symlink_to("loop.request")
+    (folder / "gone.request").symlink_to("nowhere")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(folder / "pipe.request")
+    good = requests.send(root, "flush", [], failed=False)
+    assert requests.pending(root) == [good]
+
+
+def test_a_request_that_vanishes_or_cannot_be_read_is_passed_over(root, monkeypatch):
+    gone, shut, good = (requests.send(root, "flush", [], failed=False) for _ in range(3))
+    open_ = os.open
+
+    def late(path, *rest):
+        if path.name == f"{gone.id}.request":
+            path.unlink()
+        if path.name == f"{shut.id}.request":
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_(path, *rest)
+
+    monkeypatch.setattr(os, "open", late)
+    assert requests.pending(root) == [good]
+
+
+def test_a_folder_of_requests_that_cannot_be_listed_holds_none(root):
+    root.local.mkdir()
+    requests.folder(root).symlink_to("requests")
+    assert requests.pending(root) == []
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"{}", b"\xff", b'{"problems":"x"}', b"[" * 5000]
+)
+def test_a_broken_reply_is_no_reply_yet(root, data):
+    sent = requests.send(root, "flush", [], failed=False)
+    (requests.folder(root) / f"{sent.id}.reply").write_bytes(data)
+    assert requests.pending(root) == [sent]
+    got: list[Reply | None] = []
+    waiting = threading.Thread(
+        target=lambda: got.append(requests.wait(root, sent, 30, lambda: True))
+    )
+    waiting.start()
+    requests.answer(root, sent, ["one"])
+    waiting.join()
+    assert got == [Reply(("one",))]
+
+
+def test_a_request_whose_reply_has_no_place_is_not_taken_up(root):
+    sent = requests.send(root, "flush", [], failed=False)
+    (requests.folder(root) / f"{sent.id}.reply").mkdir()
+    assert requests.pending(root) == []
+    assert requests.wait(root, sent, 0.01, lambda: True) is None
+
+
+def test_a_folder_in_the_place_of_a_request_stays_when_it_is_answered(root):
+    sent = requests.send(root, "flush", [], failed=False)
+    path = requests.folder(root) / f"{sent.id}.request"
+    path.unlink()
+    path.mkdir()
+    requests.answer(root, sent, [])
+    assert requests.wait(root, sent, 1, lambda: True) == Reply(())
+    assert path.is_dir()

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from acontext_fs import progress, sessions
 from acontext_fs.clock import FakeClock
-from acontext_fs.errors import InvalidName, SessionError, UsageError
-from acontext_fs.layout import Layout, SessionPlace
+from acontext_fs.errors import SessionError, UsageError
+from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Message, SessionEvent, SessionFact, Unreadable
-from acontext_fs.store import Store, find_session, find_sessions
+from acontext_fs.store import Store, find_session
 
 HELLO = {"role": "user", "content": "hello"}
 PLACE = SessionPlace("default", "2026/01/01/s")
@@ -263,6 +263,28 @@ def test_what_is_in_the_way_is_said(store):
         store.space("other").session("s").append(HELLO)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+def test_a_pipe_in_the_place_of_a_session_is_said_and_nobody_waits_for_it(store):
+    session = store.space("default").session("s")
+    session.path.parent.mkdir(parents=True)
+    os.mkfifo(session.path)
+    for do in (
+        lambda: session.append(HELLO),
+        lambda: sessions.append_line(session.path, b"x" * 100_000),
+        lambda: sessions.read(store.layout, session.place),
+        lambda: sessions.messages_on(store.layout, session.place, {1}),
+    ):
+        with pytest.raises(SessionError, match="it is a pipe or a device, not a file; move it"):
+            do()
+
+
+def test_a_session_that_cannot_be_read_is_a_session_error(store):
+    session = store.space("default").session("s")
+    session.path.mkdir(parents=True)
+    with pytest.raises(SessionError, match=r"cannot read .*a folder is in the place of a file"):
+        sessions.read(store.layout, session.place)
+
+
 # -- reading --------------------------------------------------------------------------------------
 
 
@@ -353,59 +375,3 @@ def test_a_damaged_progress_file_is_said(store):
     path.write_bytes(b"{}")
     with pytest.raises(SessionError, match="is not a progress file"):
         session.messages()
-
-
-# -- finding --------------------------------------------------------------------------------------
-
-
-def test_a_session_is_found_by_id_by_space_and_id_and_by_path(store):
-    store.space("default").session("s.1").append(HELLO)
-    path = "spaces/default/sessions/2026/01/01/s.1.jsonl"
-    for name in ("s.1", "default/s.1", "default.s.1", path, path.replace("/", os.sep)):
-        assert find_session(store, name).place.session_path == path
-
-
-def test_sessions_anywhere_below_the_folder_are_found(store):
-    for inside in ("x.jsonl", "a/b/y.jsonl"):
-        path = store.layout.space("default") / "sessions" / inside
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    assert find_session(store, "x").place.stem_path == "x"
-    assert store.space("default").session("y").place.stem_path == "a/b/y"
-    assert [s.id for s in store.sessions()] == ["y", "x"]
-
-
-def test_a_name_that_two_spaces_know_is_refused_with_both(store):
-    for space in ("default", "other"):
-        store.space(space).session("s").append(HELLO)
-    with pytest.raises(SessionError, match=r"more than one session: say default/s or other/s"):
-        find_session(store, "s")
-    assert find_session(store, "other/s").place.space == "other"
-    assert len(find_sessions(store, "s")) == 2
-
-
-@pytest.mark.parametrize("name", ["nobody", "default/nobody", "", "../x", "con", "a\n", "x" * 300])
-def test_a_session_nobody_knows_is_said(store, name):
-    with pytest.raises(SessionError, match="acontext-fs sessions"):
-        find_session(store, name)
-
-
-@pytest.mark.parametrize("session_id", ["", "a/b", "..", ".x", "con", "NUL.txt", "a b", "x."])
-def test_names_that_break_the_rules_make_no_session(store, session_id):
-    with pytest.raises(InvalidName):
-        store.space("default").session(session_id)
-
-
-def test_files_with_bad_names_are_left_out_and_listed(tmp_path):
-    root = Layout(tmp_path)
-    folder = root.space("a") / "sessions"
-    folder.mkdir(parents=True)
-    for name in ("good.jsonl", "b d.jsonl", "aux.jsonl", "note.txt"):
-        (folder / name).touch()
-    (folder / "2026" / "f.jsonl").mkdir(parents=True)
-    assert [place.session_id for place in sessions.places(root)] == ["good"]
-    assert sessions.misplaced(root) == [
-        "spaces/a/sessions/2026/f.jsonl: a folder is in the place of a session",
-        "spaces/a/sessions/aux.jsonl: its name breaks the rules for session ids",
-        "spaces/a/sessions/b d.jsonl: its name breaks the rules for session ids",
-    ]

@@ -201,3 +201,27 @@ def test_the_key_of_openai_is_not_sent_where_a_pulled_file_says(tmp_path):
     assert settings.load(file, {"LLM_API_KEY": "ours"}).llm_api_key == "ours"
     environment = {"OPENAI_API_KEY": "theirs", "LLM_BASE_URL": "http://mine.invalid/v1"}
     assert settings.load(file, environment).llm_api_key == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("meta = " + "[" * 5000, "nested deeper"),
+        ("meta = " + "[" * 5000 + "]" * 5000, "nested deeper"),
+        ("meta = " + "{a=" * 5000 + "1" + "}" * 5000, "nested deeper"),
+        ("meta" + ".a" * 2000 + " = 1", "nested deeper"),
+        ("learn" + ".a" * 2000 + " = 1", "nested deeper"),
+        ("meta = {a = " + "9" * 5000 + "}", "not valid TOML"),
+    ],
+)
+def test_a_file_beyond_all_measure_is_said(tmp_path, text, said):
+    path = tmp_path / "space.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        settings.load_space(path)
+
+
+def test_tables_may_be_nested_as_people_do(tmp_path):
+    path = tmp_path / "space.toml"
+    path.write_text("meta" + ".a" * 30 + " = [1]")
+    assert settings.load_space(path).meta.keys() == {"a"}

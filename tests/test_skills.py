@@ -1,5 +1,4 @@
 import contextlib
-import os
 import unicodedata
 from pathlib import Path
 
@@ -371,36 +370,3 @@ def test_a_skill_holds_two_hundred_files_and_any_number_of_days():
     skills.check_edits(full | days, [edit("notes/2027-01-01.md")])
     with pytest.raises(SkillInvalid, match="at most 200"):
         skills.check_edits(full | days, [edit("notes/more.md")])
-
-
-def test_snapshot_takes_regular_visible_files_only(tmp_path):
-    for path in ["a/SKILL.md", "a/sub/x.md", "a/.hidden.md", ".git/x", "a/y.tmp", "b/run.py"]:
-        place = tmp_path / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(path.encode())
-    (tmp_path / "a/big.md").write_bytes(b"x" * (skills.SNAPSHOT_FILE_BYTES_MAX + 1))
-    outside = tmp_path.parent / f"{tmp_path.name}-outside"
-    outside.mkdir()
-    (outside / "secret.md").write_bytes(b"secret")
-    os.symlink(outside, tmp_path / "a/linked")
-    os.symlink(outside / "secret.md", tmp_path / "a/linked.md")
-    assert skills.snapshot(tmp_path) == {
-        "a/SKILL.md": b"a/SKILL.md",
-        "a/sub/x.md": b"a/sub/x.md",
-        "b/run.py": b"b/run.py",
-    }
-    assert list(skills.snapshot(tmp_path)) == ["a/SKILL.md", "a/sub/x.md", "b/run.py"]
-
-
-def test_snapshot_of_no_folder_is_empty(tmp_path):
-    assert skills.snapshot(tmp_path / "missing") == {}
-    (tmp_path / "file").write_bytes(b"")
-    assert skills.snapshot(tmp_path / "file") == {}
-
-
-def test_snapshot_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(skills, "SNAPSHOT_FILES_MAX", 2)
-    for n in range(3):
-        (tmp_path / f"{n}.md").write_bytes(b"")
-    with pytest.raises(SkillInvalid, match="more than 2 files"):
-        skills.snapshot(tmp_path)

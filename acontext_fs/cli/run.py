@@ -77,8 +77,9 @@ def _print_event(event: Event) -> None:
 
     commit = f"  {event.commit[:7]}" if event.commit else ""
     clock = time.strftime("%H:%M:%S")
+    place = event.place or ""
     text = f"  {show.one_line(event.text, 160)}" if event.text else ""
-    show.note(f"{clock}  {event.kind:9}{event.place}{text}{commit}")
+    show.note(f"{clock}  {event.kind:9}{place}{text}{commit}")
 
 
 @click.command(short_help="Process what is pending now, and wait until it is done.")

@@ -203,7 +203,7 @@ def test_learning_on_request_does_not_wait_for_pending_lines(daemon: Daemon) -> 
     pipeline.hurry(chosen, learn_only=True)
     daemon.turn()
     assert all(map(pipeline.is_learned, chosen))
-    assert len(daemon.session().buffer or ()) == 1
+    assert daemon.session().pending_lines == 1
 
 
 def test_replaying_a_batch_changes_nothing(daemon: Daemon) -> None:

@@ -4,12 +4,14 @@ import itertools
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from acontext_fs.daemon import tail
 from acontext_fs.daemon.buffer import Buffer, Limits
 from acontext_fs.daemon.tail import Grown, Replaced, Rewritten, Truncated, Unchanged, Vanished
+from acontext_fs.errors import SessionError
 from acontext_fs.records import Cursor, Line
 
 
@@ -131,6 +133,25 @@ def test_the_same_content_in_a_new_file_is_read_on(tmp_path: Path) -> None:
 
 def test_no_file_is_vanished(tmp_path: Path) -> None:
     assert tail.read(tmp_path / "s", Cursor()) == Vanished()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+def test_a_pipe_is_said_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "s")
+    with pytest.raises(SessionError, match=r"cannot read .*it is a pipe or a device, not a file"):
+        tail.read(tmp_path / "s", Cursor())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its devices are no files")
+def test_a_link_to_a_device_is_said(tmp_path: Path) -> None:
+    (tmp_path / "s").symlink_to(os.devnull)
+    with pytest.raises(SessionError, match="it is a pipe or a device"):
+        tail.read(tmp_path / "s", Cursor())
+
+
+def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SessionError, match="a folder is in the place of a file"):
+        tail.read(tmp_path, Cursor())
 
 
 def test_the_fingerprint_covers_a_window_and_not_more(tmp_path: Path) -> None:

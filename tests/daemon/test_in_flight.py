@@ -1,0 +1,343 @@
+"""What happens around a job while it runs, or while its result waits to be committed."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+import pytest
+
+from acontext_fs.daemon.work import Workers
+from acontext_fs.errors import ModelUnavailable
+from tests.daemon.harness import Daemon, agent, rules_workers, user
+from tests.daemon.test_pipeline import ASK, DID, Failing
+
+
+class Hand(Executor):
+    """Runs a job when it is told to: until then it is in flight."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        self.waiting.append((future, fn, args))
+        return future
+
+    def finish(self, count: int = 1000) -> None:
+        for future, fn, args in self.waiting[:count]:
+            future.set_result(fn(*args))
+        del self.waiting[:count]
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, hand: Hand) -> Daemon:
+    rules = rules_workers()
+    workers = Workers(rules.extractor, rules.distiller, rules.learner, hand, 4, uses_model=True)
+    return Daemon(tmp_path / "store", workers)
+
+
+def settle(daemon: Daemon, hand: Hand, turns: int = 30) -> None:
+    for _ in range(turns):
+        daemon.turn()
+        hand.finish()
+        daemon.clock.advance(1.0)
+
+
+def test_lines_that_arrive_while_a_batch_is_in_flight_are_the_next_batch(daemon, hand) -> None:
+    daemon.write(ASK, DID)
+    daemon.turn()
+    daemon.clock.advance(9)
+    daemon.turn()
+    assert len(hand.waiting) == 1
+    daemon.write(user("Please build it."))
+    daemon.turn()
+    daemon.write(agent("Done: it is built."))
+    daemon.turn()
+    settle(daemon, hand)
+    assert daemon.session().progress.messages == 4
+    assert [task.description for task in daemon.tasks()] == [ASK["content"], "Please build it."]
+    batches = daemon.git("log", "--format=%(trailers:key=Acontext-Batch,valueonly)").split()
+    assert len(batches) == len(set(batches)) == 2
+    daemon.check_clean()
+
+
+def test_a_result_is_not_committed_where_its_lines_are_not(daemon, hand) -> None:
+    daemon.git("branch", "before")
+    daemon.write(ASK, DID)
+    daemon.turn()
+    daemon.clock.advance(9)
+    daemon.turn()
+    daemon.git("checkout", "-q", "before")
+    hand.finish()
+    for _ in range(5):
+        daemon.turn()
+    assert not (daemon.root / "spaces/default/tasks/s.jsonl").exists()
+    assert not (daemon.root / "spaces/default/progress/s.json").exists()
+
+
+def test_two_branches_at_the_same_cursor_are_not_mixed(daemon, hand) -> None:
+    daemon.write(ASK, DID)
+    settle(daemon, hand)
+    daemon.git("branch", "side")
+    daemon.write(user("Please build it."), agent("Done: it is built."))
+    daemon.turn()
+    daemon.clock.advance(9)
+    daemon.turn()
+    assert daemon.git("status", "--porcelain") == ""  # The transcript did not wait.
+    daemon.git("checkout", "-q", "side")
+    settle(daemon, hand)
+    assert [task.description for task in daemon.tasks()] == [ASK["content"]]
+    assert daemon.session().progress.cursor.line == 2
+    assert daemon.session().lost == ""
+    daemon.check_clean()
+
+
+def test_a_skill_that_changes_under_a_learning_does_not_disturb_the_batch(daemon, hand) -> None:
+    daemon.write(user("I always prefer tabs. Please rename foo."), DID)
+    daemon.turn()
+    daemon.clock.advance(9)
+    daemon.turn()
+    hand.finish()
+    daemon.turn()
+    assert len(hand.waiting) == 1  # The learning.
+    daemon.write(user("Please build it."), agent("Done: it is built."))
+    daemon.clock.advance(9)
+    daemon.turn()
+    daemon.clock.advance(9)
+    daemon.turn()
+    facts = daemon.root / "spaces/default/skills/user-general-facts/coding-preferences.md"
+    facts.write_text("# Coding preferences\n\n- 2026-01-01: Mine.\n")
+    daemon.git("add", "-A")
+    daemon.git("commit", "-qm", "mine")
+    settle(daemon, hand, 60)
+    assert daemon.session().progress.messages == 4
+    assert len(daemon.tasks()) == 2
+    assert "Mine." in facts.read_text()
+    assert "tabs" in daemon.git("grep", "-h", "tabs", "HEAD", "--", "spaces/default/skills")
+    daemon.check_clean()
+
+
+# -- results that wait ---------------------------------------------------------------------------
+
+
+def held_skill(daemon: Daemon, hand: Hand) -> Path:
+    """A learning that waits because a person is editing the skill; returns the file."""
+    daemon.write(user("I always prefer tabs. Please rename foo."), DID)
+    settle(daemon, hand)
+    facts = next((daemon.root / "spaces/default/skills/user-general-facts").glob("[a-z]*.md"))
+    facts.write_text(facts.read_text() + "- Mine.\n")
+    daemon.write(user("I always prefer short functions. Please rename baz."), DID)
+    settle(daemon, hand)
+    assert "not committed" in daemon.service.pipeline.why_stuck(daemon.session())
+    return facts
+
+
+def test_a_held_learning_does_not_keep_a_detached_head_for_ever(daemon, hand) -> None:
+    held_skill(daemon, hand)
+    branch = daemon.git("symbolic-ref", "--short", "HEAD").strip()
+    daemon.git("checkout", "-q", "--detach")
+    daemon.write(ASK, DID, session="other")
+    settle(daemon, hand)
+    assert "HEAD is detached" in daemon.service.pipeline.why_waiting()
+    daemon.git("checkout", "-q", branch)
+    settle(daemon, hand, 60)
+    assert daemon.service.pipeline.why_waiting() == ""
+    assert len(daemon.tasks("other")) == 1
+
+
+def test_a_held_learning_does_not_stop_those_of_other_sessions(daemon, hand) -> None:
+    held_skill(daemon, hand)
+    path = "spaces/default/sessions/other.jsonl"
+    daemon.write(ASK, DID, session="other")
+    settle(daemon, hand)
+    assert daemon.service.pipeline.is_done(daemon.service.pipeline.roster.all[path])
+    learning = daemon.tasks("other")[0].learning
+    assert learning is not None
+    assert learning.status != "pending"
+
+
+def test_a_learning_that_always_conflicts_is_given_up_and_does_not_spin(daemon, hand) -> None:
+    facts = daemon.root / "spaces/default/skills/user-general-facts/coding-preferences.md"
+    daemon.write(user("I always prefer tabs. Please rename foo."), DID)
+    starts = 0
+    for number in range(200):
+        daemon.turn()
+        if hand.waiting:
+            starts += 1
+            hand.finish()
+            facts.write_text(f"# Coding preferences\n\n- 2026-01-01: Mine {number}.\n")
+            daemon.git("add", "-A")
+            daemon.git("commit", "-qm", "mine")
+        daemon.clock.advance(1.0)
+    assert starts < 10
+    assert "failed" in daemon.session().progress.preferences_note
+
+
+@pytest.mark.parametrize("kind", ["link", "large"])
+def test_a_skill_file_that_is_not_for_learners_holds_the_learning_and_says_so(
+    daemon, hand, kind: str
+) -> None:
+    facts = daemon.root / "spaces/default/skills/user-general-facts/coding-preferences.md"
+    if kind == "link":
+        facts.symlink_to("elsewhere.md")
+    else:
+        facts.write_bytes(b"x" * 2_000_000)
+    daemon.git("add", "-A")
+    daemon.git("commit", "-qm", "mine")
+    daemon.write(user("I always prefer tabs. Please rename foo."), DID)
+    settle(daemon, hand)
+    assert "coding-preferences.md" in daemon.service.pipeline.why_stuck(daemon.session())
+    assert len(daemon.tasks()) == 1
+
+
+def test_a_staged_transcript_does_not_hold_the_batch(daemon, hand) -> None:
+    daemon.write(ASK, DID)
+    settle(daemon, hand)
+    daemon.write(user("Please build it."), agent("Done: it is built."))
+    daemon.git("add", "spaces/default/sessions")
+    daemon.turn()
+    settle(daemon, hand)
+    assert len(daemon.tasks()) == 2
+    assert daemon.git("diff", "--cached", "--name-only").strip() != ""
+
+
+def test_what_was_read_is_saved_as_soon_as_that_is_possible(daemon, hand) -> None:
+    branch = daemon.git("symbolic-ref", "--short", "HEAD").strip()
+    daemon.write(ASK, DID)
+    settle(daemon, hand)
+    daemon.git("checkout", "-q", "--detach")
+    daemon.write(user("Please build it."))
+    daemon.turn()
+    whole = daemon.path().read_bytes()
+    os.truncate(daemon.path(), 10)
+    settle(daemon, hand, 20)
+    daemon.git("stash", "-q")
+    daemon.git("checkout", "-q", branch)
+    os.truncate(daemon.path(), 10)
+    settle(daemon, hand, 60)
+    assert daemon.in_git() == whole
+
+
+def test_flush_failed_twice_tries_once(tmp_path: Path) -> None:
+    from acontext_fs.errors import ModelMisbehaved
+
+    failing = Failing(*[ModelMisbehaved("no JSON")] * 5)
+    daemon = Daemon(tmp_path / "store", failing.workers())
+    daemon.write(ASK, DID)
+    daemon.settle(150)
+    pipeline = daemon.service.pipeline
+    pipeline.hurry(pipeline.roster.select(()), failed=True)
+    pipeline.hurry(pipeline.roster.select(()), failed=True)
+    daemon.settle(20)
+    assert failing.calls == 6
+    assert daemon.session().progress.failures == ()
+    daemon.check_clean()
+
+
+def test_failed_learnings_and_batches_are_counted_apart(tmp_path: Path) -> None:
+    failing = Failing()
+    daemon = Daemon(tmp_path / "store", failing.workers())
+    daemon.session_attempts = 0
+    daemon.write(user("I always prefer tabs. Please rename foo."), DID)
+    daemon.turn()
+    daemon.session().learn_attempts = 4
+    failing.errors = [ZeroDivisionError("oops")]
+    daemon.settle(30)
+    assert daemon.session().progress.failures == ()
+    assert len(daemon.tasks()) == 1
+
+
+def test_a_paused_model_is_not_asked_for_work_that_waits(tmp_path: Path) -> None:
+    failing = Failing(*[ModelUnavailable("away", retry_after_seconds=300.0)] * 3)
+    daemon = Daemon(tmp_path / "store", failing.workers())
+    for number in range(5):
+        daemon.write(ASK, DID, session=f"s{number}")
+    daemon.settle(12)
+    rest = daemon.service.pipeline.step()
+    assert rest > 5
+    assert failing.calls <= 4
+
+
+def test_every_session_gets_its_turn(tmp_path: Path) -> None:
+    hand = Hand()
+    rules = rules_workers()
+    workers = Workers(rules.extractor, rules.distiller, rules.learner, hand, 1, uses_model=True)
+    daemon = Daemon(tmp_path / "store", workers)
+    daemon.write(*[agent(f"step {n}") for n in range(600)], session="a")
+    daemon.write(ASK, DID, session="z")
+    for _ in range(12):
+        daemon.turn()
+        hand.finish()
+        daemon.clock.advance(2.0)
+    assert len(daemon.tasks("z")) == 1
+
+
+def test_a_session_that_is_written_to_all_the_time_ends_a_flush(daemon, hand) -> None:
+    from acontext_fs import requests
+
+    daemon.write(ASK, DID)
+    daemon.turn()
+    request = requests.send(daemon.store.layout, "flush", [], failed=False)
+    for number in range(40):
+        daemon.write(agent(f"more {number}"))
+        daemon.turn()
+        hand.finish()
+        daemon.clock.advance(0.5)
+    assert request.id not in {one.id for one in requests.pending(daemon.store.layout)}
+
+
+def test_reading_ahead_is_bounded_by_lines_too(daemon) -> None:
+    daemon.write(*[{"type": "event", "event": "tick", "data": {}}] * 30_000)
+    daemon.turn()
+    assert daemon.session().pending_lines < 25_000
+
+
+def test_the_daemon_outlives_a_full_disk(daemon, hand, monkeypatch) -> None:
+    from acontext_fs import durable, files
+    from acontext_fs.errors import StoreError
+
+    def full(*_: object, **__: object) -> None:
+        raise StoreError("cannot write: No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(files, "write_atomic", full)
+        disk.setattr(durable, "stage", full)
+        daemon.write(ASK, DID)
+        settle(daemon, hand)
+        assert "No space left" in daemon.service.pipeline.why_waiting()
+    settle(daemon, hand, 60)
+    assert len(daemon.tasks()) == 1
+    daemon.check_clean()
+
+
+def test_renaming_one_of_two_files_with_one_id_is_enough(daemon, hand) -> None:
+    daemon.write(ASK, DID)
+    daemon.turn()
+    other = daemon.path().parent / "2026" / "s.jsonl"
+    other.parent.mkdir()
+    other.write_bytes(daemon.path().read_bytes())
+    settle(daemon, hand)
+    other.rename(other.with_name("t.jsonl"))
+    settle(daemon, hand)
+    assert len(daemon.store.space("default").session("t").tasks()) == 1
+    assert {one.lost for one in daemon.service.pipeline.roster.all.values()} == {""}
+
+
+def test_learning_that_is_switched_on_again_catches_up(daemon, hand) -> None:
+    rules = daemon.root / "spaces/default/space.toml"
+    rules.write_text("learn = false\n")
+    daemon.git("add", "-A")
+    daemon.git("commit", "-qm", "no learning")
+    daemon.write(user("I always prefer tabs. Please rename foo."), DID)
+    settle(daemon, hand)
+    assert "skills" not in daemon.kinds()
+    rules.write_text("learn = true\n")
+    settle(daemon, hand)
+    assert "skills" in daemon.kinds()
