@@ -25,6 +25,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,8 @@ BOT_NAME = "acontext-fs"
 BOT_EMAIL = "acontext-fs@noreply.invalid"
 ATTEMPTS_MAX = 8
 """How often one commit is built again when the branch moves or `git gc` removes a folder."""
+
+_REVERTS = re.compile(r"This reverts commit ([0-9a-f]{40,64})")
 
 _UNDER_WAY = {
     RepositoryState.MERGE: "a merge",
@@ -167,6 +170,25 @@ class History:
         else:
             diff = commit.parents[0].tree.diff_to_tree(commit.tree)
         return sorted({delta.new_file.path for delta in diff.deltas})
+
+    def own_head(self, limit: int = 200) -> str:
+        """The newest commit of ours that HEAD can reach; HEAD itself if none is near."""
+        own = (commit.id for commit in self.log(limit) if commit.author == BOT_NAME)
+        return next(own, "") or self.head()
+
+    def reverted(self, since: str, limit: int = 200) -> list[Commit]:
+        """Our commits that were taken back by `git revert` on the way from `since` to HEAD."""
+        found = []
+        for commit in self.log(limit):
+            if commit.id == since:
+                break
+            for taken_back in _REVERTS.findall(commit.body):
+                try:
+                    made = self._repo[taken_back].peel(pygit2.Commit)
+                except (KeyError, ValueError, pygit2.GitError):
+                    continue
+                found.append(_commit(made))
+        return found
 
     # -- committing ---------------------------------------------------------------------------
 
@@ -306,7 +328,7 @@ class History:
             clear_branch_lock(self._objects.common / branch, commit, crashed=crashed)
         if self._reaches(commit):
             try:
-                self._finish([self._filled(change) for change in changes])
+                self._finish([self._filled(c) for c in changes if self._is_current(c)])
             except (pygit2.GitError, OSError, StoreError) as error:
                 raise HistoryError(f"cannot finish an interrupted commit: {error}") from error
         self._journal.drop()
@@ -322,6 +344,11 @@ class History:
         blob = self._repo[change.new] if change.new and not change.archive else None
         content = blob.data if isinstance(blob, pygit2.Blob) else None
         return dataclasses.replace(change, content=content)
+
+    def _is_current(self, change: Change) -> bool:
+        """Whether HEAD still has what the change made: it may have been reverted since."""
+        entry = self._entry(self._head_tree(), change.path)
+        return (str(entry.id) if entry is not None else "") == change.new
 
     def _reaches(self, commit: str) -> bool:
         """Whether HEAD is at `commit` or has it behind it."""

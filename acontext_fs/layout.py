@@ -179,7 +179,7 @@ class Layout:
 def walk_files(folder: Path, suffix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Every file below `folder` whose name ends in `suffix`, with its path below it, unsorted.
 
-    Symbolic links to folders are not followed. A folder that vanishes meanwhile or cannot be read
+    Symbolic links are not followed: what one leads to must not get into git. A folder that vanishes meanwhile or cannot be read
     is passed over, and so is a name that is not UTF-8.
     """
     stack = [("", folder)]
@@ -192,7 +192,7 @@ def walk_files(folder: Path, suffix: str) -> Iterator[tuple[str, os.DirEntry[str
                         continue
                     if _is_folder(entry, follow_symlinks=False):
                         stack.append((f"{prefix}{entry.name}/", Path(entry.path)))
-                    elif entry.name.endswith(suffix):
+                    elif entry.name.endswith(suffix) and not entry.is_symlink():
                         yield f"{prefix}{entry.name}", entry
         except OSError:
             continue

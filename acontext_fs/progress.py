@@ -8,6 +8,7 @@ without a time of its own.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,8 +41,9 @@ class Progress:
     transcript is in git. `messages` counts what was read as messages, `unreadable` the places
     that were not, of which `problems` lists the first. `seen` says from which line on a line
     without a time of its own takes which time. `facts` are the merged `session` lines, `carry`
-    is the extractor's memory. `preferences_learned` counts how many of the session's preferences
-    the skills hold, `learning_pending` how many finished tasks still wait to be learned from.
+    is the extractor's memory. `preferences_done` and `preferences_failed` name the preferences
+    (by `preference_key`) that were offered to the learner and that were given up;
+    `learning_pending` is how many things still wait to be learned.
     """
 
     cursor: Cursor = Cursor()
@@ -52,7 +54,8 @@ class Progress:
     seen: tuple[tuple[int, str], ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
-    preferences_learned: int = 0
+    preferences_done: tuple[str, ...] = ()
+    preferences_failed: tuple[str, ...] = ()
     preferences_note: str = ""
     learning_pending: int = 0
     extractor: str = ""
@@ -73,6 +76,11 @@ class Progress:
         return time
 
 
+def preference_key(text: str) -> str:
+    """A short name for a preference: its place in a list changes when a person takes one out."""
+    return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+
+
 def encode(progress: Progress) -> bytes:
     """The progress file: indented, keys in one order, so that a diff shows what changed."""
     value = {
@@ -91,7 +99,8 @@ def encode(progress: Progress) -> bytes:
         ],
         "learning": {
             "pending": progress.learning_pending,
-            "preferences_learned": progress.preferences_learned,
+            "preferences_done": list(progress.preferences_done),
+            "preferences_failed": list(progress.preferences_failed),
             "preferences_note": progress.preferences_note,
         },
         "facts": progress.facts,
@@ -123,7 +132,8 @@ def decode(data: bytes, where: str) -> Progress:
                 Failure((int(f["lines"][0]), int(f["lines"][1])), f["reason"], int(f["attempts"]))
                 for f in value["failures"]
             ),
-            preferences_learned=int(learning["preferences_learned"]),
+            preferences_done=tuple(map(str, learning["preferences_done"])),
+            preferences_failed=tuple(map(str, learning["preferences_failed"])),
             preferences_note=str(learning["preferences_note"]),
             learning_pending=int(learning["pending"]),
             extractor=str(value["extractor"]),

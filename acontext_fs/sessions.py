@@ -48,7 +48,11 @@ def misplaced(root: Layout) -> list[str]:
                 if name.endswith(".jsonl"):
                     found.append(f"{prefix}{name}: a folder is in the place of a session")
             for name in names:
-                if name.endswith(".jsonl") and layout.place_of(prefix + name) is None:
+                if not name.endswith(".jsonl"):
+                    continue
+                if os.path.islink(os.path.join(folder, name)):
+                    found.append(f"{prefix}{name}: a symbolic link; put the file itself there")
+                elif layout.place_of(prefix + name) is None:
                     found.append(f"{prefix}{name}: {_why_misplaced(name)}")
     # Names that are no UTF-8 could not be printed.
     return sorted(text.encode("utf-8", "backslashreplace").decode("utf-8") for text in found)
@@ -232,6 +236,24 @@ def complete_lines(data: bytes) -> list[Line]:
         lines.append(Line(number, offset, piece))
         offset += len(piece) + 1
     return lines
+
+
+def check_whole(root: Layout, place: SessionPlace) -> None:
+    """Refuse to append where the line would not be read.
+
+    Raises:
+        SessionError: the file is shorter than what was read of it; the text says what to do.
+    """
+    state = load_progress(root, place)
+    read = max(state.cursor.offset, state.archived_bytes)
+    path = root.path(place.session_path)
+    size = path.stat().st_size if path.exists() else 0
+    if size < read:
+        what = "was truncated" if path.exists() else "was deleted"
+        raise SessionError(
+            f"{place.session_path} {what} after {read} bytes of it had been read: put it back "
+            f"(`git show HEAD:{place.session_path}` prints it), or append to another session"
+        )
 
 
 def session_time(facts: Mapping[str, Any]) -> str:

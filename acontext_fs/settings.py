@@ -37,7 +37,7 @@ class Settings(BaseModel):
 
     llm_api_key: str = Field("", repr=False)
     llm_base_url: str = ""
-    llm_simple_model: str = "gpt-4.1"
+    llm_simple_model: Annotated[str, Field(min_length=1)] = "gpt-4.1"
     llm_response_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60
     project_session_message_buffer_max_turns: Positive = 16
     project_session_message_buffer_max_overflow: Natural = 16
@@ -87,7 +87,7 @@ def load(
     """
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
-    for key, value in _read_toml(file, Settings).items():
+    for key, value in _checked(Settings, file).items():
         if key in _ENVIRONMENT_ONLY:
             raise SettingsError(
                 f"{file} sets {key}, which would be committed: "
@@ -118,8 +118,7 @@ def load_space(file: Path) -> SpaceSettings:
     """
     if not file.exists():
         return SpaceSettings()
-    values = _read_toml(file, SpaceSettings)
-    return _validate(SpaceSettings, values, dict.fromkeys(values, str(file)))
+    return SpaceSettings(**_checked(SpaceSettings, file))
 
 
 def criteria(settings: Settings, space: SpaceSettings) -> Criteria:
@@ -168,9 +167,23 @@ def _too_deep(file: Path) -> str:
     return f"{file} is nested deeper than {DEPTH_MAX} levels: make it flatter"
 
 
-def _validate(model: type[_M], values: Mapping[str, Any], places: Mapping[str, str]) -> _M:
+def _checked(model: type[BaseModel], file: Path) -> dict[str, Any]:
+    """What a file says, if every value is of the very type: only the environment holds text."""
+    values = _read_toml(file, model)
+    plain = {key: value for key, value in values.items() if key not in _ENVIRONMENT_ONLY}
+    _validate(model, plain, dict.fromkeys(values, str(file)), strict=True)
+    return values
+
+
+def _validate(
+    model: type[_M],
+    values: Mapping[str, Any],
+    places: Mapping[str, str],
+    *,
+    strict: bool | None = None,
+) -> _M:
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, strict=strict)
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])

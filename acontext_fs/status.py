@@ -59,18 +59,19 @@ class StoreStatus:
 def of_store(store: Store, chosen: list[Session] | None = None) -> StoreStatus:
     """The status of the store, with that of all sessions or of the chosen ones."""
     who = owner(store.layout)
-    state = _daemon_state(store) if who else {}
+    state = _daemon_state(store)
     told: Mapping[str, Mapping[str, Any]] = state.get("sessions", {})
     places = {s.place for s in chosen} if chosen is not None else _places(store)
     return StoreStatus(
         daemon=who,
-        waiting=str(state.get("waiting", "")),
+        waiting=str(state.get("waiting", "")) if who else "",
         extractor=str(state.get("extractor", "")),
         tokens_today=int(state.get("tokens_today", 0)),
         tokens_per_day=int(state.get("tokens_per_day", 0)),
         misplaced=tuple(sessions.misplaced(store.layout)),
         sessions=tuple(
-            _of_session(store, place, told.get(place.session_path, {})) for place in sorted(places)
+            _of_session(store, place, told.get(place.session_path, {}), alive=bool(who))
+            for place in sorted(places)
         ),
     )
 
@@ -81,9 +82,16 @@ def _places(store: Store) -> set[SessionPlace]:
     for space in store.layout.space_names():
         for inside, _ in layout.walk_files(store.layout.space(space) / "progress", ".json"):
             place = layout.place_of(f"{layout.SPACES_FOLDER}/{space}/progress/{inside}")
-            if place is not None:
+            if place is not None and place not in found and _is_in_head(store, place):
                 found.add(place)
     return found
+
+
+def _is_in_head(store: Store, place: SessionPlace) -> bool:
+    """Whether git has a session whose file is gone; if not, its removal was committed."""
+    from acontext_fs.history import History
+
+    return History(store.root).read(place.session_path) is not None
 
 
 def _daemon_state(store: Store) -> dict[str, Any]:
@@ -95,7 +103,9 @@ def _daemon_state(store: Store) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _of_session(store: Store, place: SessionPlace, told: Mapping[str, Any]) -> SessionStatus:
+def _of_session(
+    store: Store, place: SessionPlace, told: Mapping[str, Any], *, alive: bool
+) -> SessionStatus:
     session = Session(store, place)
     try:
         progress = session.progress()
@@ -103,6 +113,8 @@ def _of_session(store: Store, place: SessionPlace, told: Mapping[str, Any]) -> S
         pending, partial, gone = _behind(store, place, progress)
     except AcontextError as error:
         return _held(place, str(error))
+    if not alive:
+        told = _remembered(told, pending or progress.learning_pending)
     state, reason, advice = _state(place, progress, pending, gone, told)
     counts: dict[str, int] = {}
     for task in tasks:
@@ -119,7 +131,7 @@ def _of_session(store: Store, place: SessionPlace, told: Mapping[str, Any]) -> S
         reason=reason,
         advice=advice,
         tasks=counts,
-        learning=_learning(tasks, progress),
+        learning=_learning(tasks, progress) + _switched_off(session, progress),
     )
 
 
@@ -148,6 +160,13 @@ def _behind(store: Store, place: SessionPlace, progress: Progress) -> tuple[int,
     return lines, len(data) - data.rfind(b"\n") - 1, ""
 
 
+def _remembered(told: Mapping[str, Any], waits: int) -> Mapping[str, Any]:
+    """What the last daemon or flush said of a session, if it still has something to wait for."""
+    if not waits or told.get("state") not in ("held", "retry"):
+        return {}
+    return {**told, "reason": f"{told.get('reason', '')} (when it was last tried)"}
+
+
 def _state(
     place: SessionPlace, progress: Progress, pending: int, gone: str, told: Mapping[str, Any]
 ) -> tuple[State, str, str]:
@@ -165,6 +184,16 @@ def _state(
     if not progress.is_tracked:
         return "disabled", "the session asks for no task tracking", ""
     return "done", "", ""
+
+
+def _switched_off(session: Session, progress: Progress) -> tuple[str, ...]:
+    if not progress.learning_pending:
+        return ()
+    try:
+        learns = session.store.space(session.place.space).settings().learn
+    except AcontextError as error:
+        return (str(error),)
+    return () if learns else ("learning is off for this space (learn = false in its space.toml)",)
 
 
 def _learning(tasks: tuple[Task, ...], progress: Progress) -> tuple[str, ...]:

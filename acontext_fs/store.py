@@ -120,8 +120,9 @@ class Session:
 
         Raises:
             UsageError: one of them is no message; nothing was written.
-            SessionError: the file cannot be written.
+            SessionError: the file cannot be written, or is shorter than what was read of it.
         """
+        sessions.check_whole(self.store.layout, self.place)
         several = [message] if isinstance(message, Mapping) else list(message)
         lines = [
             sessions.stamp(

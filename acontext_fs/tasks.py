@@ -177,6 +177,8 @@ def _open_at(tasks: Tasks, order: int, what: str) -> Task:
 
 
 def _put(tasks: Tasks, task: Task) -> Tasks:
+    # Lines with and without a time of their own mix, and clocks step back.
+    task = replace(task, updated_at=max(task.updated_at, task.created_at))
     return tuple(task if other.id == task.id else other for other in tasks)
 
 

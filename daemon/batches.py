@@ -119,9 +119,15 @@ def retried(before: Progress, failure: Failure) -> Progress:
 def waiting(found: Sequence[Task], state: Progress) -> int:
     """How many things of a session wait to be learned: finished tasks, and new preferences."""
     pending = sum(t.learning is not None and t.learning.status == "pending" for t in found)
+    return pending + (1 if new_preferences(found, state) else 0)
+
+
+def new_preferences(found: Sequence[Task], state: Progress) -> tuple[str, ...]:
+    """The preferences of a session that were not yet offered to the learner."""
     planning = tasks.find(found, 0)
-    voiced = len(planning.preferences) if planning else 0
-    return pending + (1 if voiced > state.preferences_learned else 0)
+    known = {*state.preferences_done, *state.preferences_failed}
+    voiced = planning.preferences if planning else ()
+    return tuple(text for text in voiced if progress.preference_key(text) not in known)
 
 
 def commit_message(

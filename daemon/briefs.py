@@ -52,7 +52,7 @@ class Briefs:
             return None
         found = lessons.skipped(self._tasks(session), session.skips)
         subject: TaskSubject | PreferenceSubject
-        voiced = lessons.new_preferences(found, session.progress)
+        voiced = batches.new_preferences(found, session.progress)
         if voiced:
             subject = PreferenceSubject(voiced)
         else:

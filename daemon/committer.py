@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from acontext_fs import files, progress, skills, tasks
-from acontext_fs.commits import FileEdit, message_of
+from acontext_fs.commits import Commit, FileEdit, message_of
 from acontext_fs.daemon import archive, batches, intake, lessons
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
 from acontext_fs.daemon.lessons import Failed
@@ -49,7 +49,7 @@ class Committer:
         self.finished: list[Job] = []
         self.reason = ""
         self.retry_at = 0.0
-        self.head = self.history.head()
+        self.head = self.history.own_head()
         """Where the branch was last seen; anywhere else, a person moved it."""
         self._delay = RETRY_SECONDS[0]
         self._held_since = 0.0
@@ -166,6 +166,7 @@ class Committer:
         self._advance(session, state)
         session.running, session.batch, session.attempts = False, None, 0
         session.retry_at, session.batch_again = 0.0, None
+        session.skips.clear()  # Found again for the tasks as they are now.
         if job.again in session.again:
             session.again.remove(job.again)
         self._report_batch(job, disk, found, commit)
@@ -314,6 +315,27 @@ class Committer:
         trailers = {"Acontext-Kind": "tasks", "Acontext-Session": str(place)}
         self._commit(edits, message_of(f"Try failed learnings of {place} again", "", trailers))
         self._advance(session, state)
+
+    def reject(self, session: Tracked, taken_back: Commit) -> str:
+        """Note that a person reverted a learning; return why that has to wait, or ""."""
+        return self._try(session.place, lambda: self._reject(session, taken_back)) or self.reason
+
+    def _reject(self, session: Tracked, taken_back: Commit) -> None:
+        place = session.place
+        disk, disk_data = self._tasks(place)
+        try:
+            state, state_data = self._known_progress(session)
+        except CommitConflict:
+            state, state_data = self._known_progress(session)  # Just taken from disk again.
+        found, after = lessons.reject(disk, state, taken_back)
+        edits = [FileEdit(place.progress_path, progress.encode(after), state_data)]
+        if found != disk:
+            edits.append(FileEdit(place.tasks_path, tasks.encode(found), disk_data))
+        trailers = {"Acontext-Kind": "tasks", "Acontext-Session": str(place)}
+        subject = f"Do not learn again: {taken_back.subject}"
+        commit = self._commit(edits, message_of(subject, "A person reverted it.", trailers))
+        self._advance(session, after)
+        self._report(Event("rejected", place, taken_back.subject, commit))
 
     # -- transcripts ------------------------------------------------------------------------------
 

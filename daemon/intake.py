@@ -164,10 +164,7 @@ def describe(outcome: Lost, session: Tracked) -> str:
         case Rewritten():
             what = f"{path} was rewritten in what had been read of it"
         case Vanished():
-            return (
-                f"{path} is gone; {back}: put it back, or commit its removal together with its "
-                "files under tasks/ and progress/"
-            )
+            return f"{path} is gone; {back}: put it back, or commit its removal"
     return (
         f"{what}; {back}: put that back in front, or move the new lines to a file of their own, "
         "and the session is read on"

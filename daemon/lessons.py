@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from acontext_fs import layout, tasks
-from acontext_fs.commits import FileEdit, message_of
+from acontext_fs import layout, progress, tasks
+from acontext_fs.commits import Commit, FileEdit, message_of
 from acontext_fs.daemon import batches
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
@@ -45,12 +45,6 @@ def next_task(found: Sequence[Task], *, quiet: bool) -> Task | None:
     return None
 
 
-def new_preferences(found: Sequence[Task], state: Progress) -> tuple[str, ...]:
-    """The preferences of a session that were not yet offered to the learner."""
-    planning = tasks.find(found, 0)
-    return planning.preferences[state.preferences_learned :] if planning else ()
-
-
 def day_of(subject: TaskSubject | PreferenceSubject, found: Sequence[Task], state: Progress) -> str:
     """The day a learning belongs to: the session's `original_date`, else that of the messages."""
     configs = state.facts.get("configs")
@@ -82,11 +76,14 @@ def after(
             for task in found
         )
     else:
-        state = dataclasses.replace(
-            state,
-            preferences_learned=state.preferences_learned + len(subject.preferences),
-            preferences_note=f"{learning.status}: {learning.reason}",
-        )
+        keys = tuple(map(progress.preference_key, subject.preferences))
+        note = f"{learning.status}: {learning.reason}"
+        if isinstance(outcome, Failed):
+            failed = (*state.preferences_failed, *keys)
+            state = dataclasses.replace(state, preferences_failed=failed, preferences_note=note)
+        else:
+            done = (*state.preferences_done, *keys)
+            state = dataclasses.replace(state, preferences_done=done, preferences_note=note)
     return found, dataclasses.replace(state, learning_pending=batches.waiting(found, state))
 
 
@@ -164,6 +161,10 @@ def commit_message(
             "Acontext-Kind": "skills" if isinstance(outcome, Learned) else "tasks",
             "Acontext-Session": str(place),
             "Acontext-Task": [source.id for source in sources],
+            "Acontext-Preference": [
+                progress.preference_key(text)
+                for text in (() if task else getattr(subject, "preferences", ()))
+            ],
             "Acontext-Lines": tasks.format_lines(tasks.merge((), lines)),
             "Acontext-Model": model,
         },
@@ -191,4 +192,27 @@ def again(found: tuple[Task, ...], state: Progress) -> tuple[tuple[Task, ...], P
         else task
         for task in found
     )
+    state = dataclasses.replace(state, preferences_failed=())
     return retried, dataclasses.replace(state, learning_pending=batches.waiting(retried, state))
+
+
+def reject(
+    found: tuple[Task, ...], state: Progress, taken_back: Commit
+) -> tuple[tuple[Task, ...], Progress]:
+    """Tasks and progress once a person reverted a learning: it is not learned again."""
+    reason = f"reverted: {taken_back.subject}"
+    keys = taken_back.trailers.get("Acontext-Preference", ())
+    if keys:
+        done = (*state.preferences_done, *(k for k in keys if k not in state.preferences_done))
+        state = dataclasses.replace(
+            state, preferences_done=done, preferences_note=f"rejected: {reason}"
+        )
+    else:
+        ids = taken_back.trailers.get("Acontext-Task", ())
+        found = tuple(
+            dataclasses.replace(task, learning=Learning("rejected", reason))
+            if task.id in ids and task.learning is not None
+            else task
+            for task in found
+        )
+    return found, dataclasses.replace(state, learning_pending=batches.waiting(found, state))

@@ -204,6 +204,7 @@ class Pipeline:
             and not session.nothing_to_learn
             and session.learn_retry_at <= self._now()
             and not self._is_learning(session)
+            and not self.roster.is_rejecting
             and self._may_work(session)
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from acontext_fs import layout, sessions
+from acontext_fs.commits import Commit
 from acontext_fs.daemon import archive, intake
 from acontext_fs.daemon.buffer import Limits
 from acontext_fs.daemon.committer import Committer, Event
@@ -32,12 +33,17 @@ class Roster:
         self._report = report
         self._space_stamps: dict[str, Stamp | None] = {}
         self._duplicates: set[str] = set()
+        self._rejected: list[Commit] = []
 
     def scan(self) -> None:
         """Look at every session file there is: what events may have missed is found here."""
-        head = self._committer.history.head()
-        moved = head != self._committer.head
-        self._committer.head = head
+        history = self._committer.history
+        before, head = self._committer.head, history.head()
+        under_way = bool(history.held())
+        # In the middle of a merge the files hold conflict markers; what counts is what comes out.
+        moved = head != before and not under_way
+        if not under_way:
+            self._committer.head = head
         found = {place.session_path: place for place in sessions.places(self._store.layout)}
         rules_changed = self._spaces_changed()
         for path in sorted(found.keys() | self.all.keys()):
@@ -57,6 +63,27 @@ class Roster:
                 self._active.add(path)
             if session.lost or intake.stamp_of(self._store.root / path) != session.stamp:
                 self._active.add(path)
+        if moved and before:
+            self._rejected += [
+                commit
+                for commit in history.reverted(before)
+                if commit.trailer("Acontext-Kind") == "skills"
+            ]
+        self._reject()
+
+    def _reject(self) -> None:
+        """Note the learnings that a person took back, before anything is learned again."""
+        places = {str(one.place): one for one in self.all.values() if not one.is_duplicate}
+        while self._rejected and not self._committer.reason:
+            session = places.get(self._rejected[0].trailer("Acontext-Session"))
+            if session is not None and self._committer.reject(session, self._rejected[0]):
+                return
+            self._rejected.pop(0)
+
+    @property
+    def is_rejecting(self) -> bool:
+        """Whether a learning was taken back and that is not noted yet: nothing is learned then."""
+        return bool(self._rejected)
 
     def _spaces_changed(self) -> set[str]:
         """The spaces whose `space.toml` changed since the last scan."""
@@ -67,6 +94,11 @@ class Roster:
         before, self._space_stamps = self._space_stamps, now
         return {name for name, stamp in now.items() if name in before and before[name] != stamp}
 
+    def has_moved(self) -> bool:
+        """Whether a person committed, or went to another branch, since the last look."""
+        history = self._committer.history
+        return history.head() != self._committer.head and not history.held()
+
     def note(self, path: str) -> None:
         """A path in the store (with `/`) deserves a look."""
         place = layout.place_of(path)
@@ -74,11 +106,12 @@ class Roster:
             return
         session = self.all.get(place.session_path)
         if session is None:
-            if path == place.session_path and (self._store.root / path).is_file():
+            file = self._store.root / path
+            if path == place.session_path and file.is_file() and not file.is_symlink():
                 self._begin(place)
         elif path == place.session_path:
             self._active.add(path)
-        elif path == place.progress_path:
+        elif path == place.progress_path and not self._committer.history.held():
             self._reload_if_changed(session)
 
     def active(self) -> list[Tracked]:
@@ -189,9 +222,11 @@ class Roster:
         """Whether the file is gone because another branch was checked out, or never was read."""
         if intake.zero(session):
             return not session.kept
+        if self._committer.history.read(session.place.session_path) is not None:
+            return False
+        # Not in git either: removed for good, or not on this branch.
         progress = self._store.root / session.place.progress_path
-        in_head = self._committer.history.read(session.place.session_path) is not None
-        return not progress.exists() and not in_head
+        return not session.kept or not progress.exists()
 
     def _forget(self, session: Tracked) -> None:
         path = session.place.session_path

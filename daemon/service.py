@@ -117,7 +117,7 @@ class Service:
         # One duty that fails must not take the others down: a full disk forbids to publish the
         # state, and is over some time.
         try:
-            if overflown or now >= self._rescan_at:
+            if overflown or now >= self._rescan_at or self.pipeline.roster.has_moved():
                 self._rescan()
             self._take_requests()
             rest = self.pipeline.step()
@@ -135,11 +135,11 @@ class Service:
             self.pipeline.finish()
             for waiting in list(self._open):
                 self._reply(waiting, ["the daemon was stopped before all was done; run it again"])
+            self._publish()  # What is left waiting, and why, for `status`.
             self._note_boot(clean=True)
         except (AcontextError, OSError) as error:
             self._trouble(str(error))
         self.pipeline.workers.close()
-        (self.store.layout.local / "state.json").unlink(missing_ok=True)
 
     def _trouble(self, reason: str) -> None:
         """Say once what went wrong; it is tried again."""
@@ -250,6 +250,9 @@ def _state(pipeline: Pipeline, session: Tracked) -> dict[str, object]:
         return {"state": "running", "reason": ""}
     if session.attempts:
         return {"state": "retry", "reason": session.last_error, "attempts": session.attempts}
+    waits = session.pending_lines or session.progress.learning_pending
+    if waits and pipeline.why_waiting():
+        return {"state": "held", "reason": pipeline.why_waiting()}
     return {}
 
 

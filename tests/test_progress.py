@@ -24,7 +24,8 @@ states = st.builds(
     failures=st.lists(st.builds(Failure, st.tuples(count, count), text, count), max_size=3).map(
         tuple
     ),
-    preferences_learned=count,
+    preferences_done=st.lists(text).map(tuple),
+    preferences_failed=st.lists(text).map(tuple),
     preferences_note=text,
     learning_pending=count,
     extractor=text,

@@ -71,8 +71,10 @@ def main() -> None:
         sys.exit(_complain(error, 2))
     except AcontextError as error:
         sys.exit(_complain(error, 1))
+    except OSError as error:
+        sys.exit(_complain(f"cannot write the output: {error.strerror or error}", 1))
 
 
-def _complain(error: AcontextError, code: int) -> int:
+def _complain(error: AcontextError | str, code: int) -> int:
     print(f"acontext-fs: {error}", file=sys.stderr)
     return code

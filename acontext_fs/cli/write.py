@@ -13,7 +13,7 @@ from acontext_fs.errors import UsageError
 
 @click.command(short_help="Append messages to a session, stamped.")
 @click.argument("session", metavar="SESSION")
-@click.option("--space", default=None, help="The space of a new session.  [default: default]")
+@click.option("--space", default=None, help="The session's space.  [default: default]")
 @click.option("--role", default="user", show_default=True, help="Who says it.")
 @click.option("--content", "-m", help="What is said; without it JSON lines are read from stdin.")
 @click.option(
@@ -31,17 +31,15 @@ def append(store_path: str | None, /, session: str, **options: Any) -> None:
     """Append to SESSION: one message from --role and --content, or JSON lines from stdin.
 
     A line of stdin is a message of OpenAI, Anthropic or Gemini shape, or one of our own kinds of
-    line (docs/formats.md). All of them are written at once, or none. SESSION is an id; a new one
-    starts a session in the space `default`, or in --space.
+    line (docs/formats.md). All of them are written at once, or none. SESSION is an id in the space
+    `default` or in --space, or SPACE/ID; a new one starts a session.
     """
-    from acontext_fs.store import find_session, find_sessions
-
     store = wiring.open_store(store_path)
-    space = options["space"]
-    if space is None and find_sessions(store, session):
-        target = find_session(store, session)
-    else:
-        target = store.space(space or "default").session(session)
+    space, slash, name = session.rpartition("/")
+    if slash and options["space"]:
+        raise UsageError(f"{session!r} names a space already: leave --space out")
+    # Always that space: a session of the same id elsewhere must not catch the lines.
+    target = store.space(space or options["space"] or "default").session(name)
     lines = _facts(options) + _messages(options)
     if not lines:
         raise UsageError("nothing to append: give --content TEXT, or JSON lines on stdin")

@@ -341,3 +341,81 @@ def test_learning_that_is_switched_on_again_catches_up(daemon, hand) -> None:
     rules.write_text("learn = true\n")
     settle(daemon, hand)
     assert "skills" in daemon.kinds()
+
+
+# -- what a person takes back ---------------------------------------------------------------------
+
+
+def learned(daemon: Daemon) -> str:
+    """The newest learning's commit."""
+    return daemon.git("log", "-1", "--format=%H", "--grep=Acontext-Kind: skills").strip()
+
+
+@pytest.mark.parametrize("how", ["running", "stopped"])
+def test_a_reverted_preference_is_not_learned_again(tmp_path: Path, how: str) -> None:
+    daemon = Daemon(tmp_path / "store")
+    daemon.write(user("I always prefer tabs. Please rename foo."))
+    assert daemon.flush() == []
+    daemon.git("revert", "--no-edit", learned(daemon))
+    if how == "stopped":
+        daemon.start()
+    daemon.settle(30)
+    assert "tabs" not in daemon.git("ls-tree", "-r", "--name-only", "HEAD", "spaces/default/skills")
+    grep = daemon.git("log", "-p", "-1", "--format=", "HEAD")
+    assert "rejected" in grep
+    assert daemon.session().progress.learning_pending == 0
+    daemon.write(user("I always prefer short functions."))
+    assert daemon.flush() == []
+    facts = daemon.git("grep", "-h", "prefer", "HEAD", "--", "spaces/default/skills/*/c*.md")
+    assert "short functions" in facts
+    assert "tabs" not in facts
+    daemon.check_clean()
+
+
+def test_a_reverted_learning_of_a_task_is_rejected(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+
+    def call(name: str, arguments: str) -> dict[str, object]:
+        function = {"name": name, "arguments": arguments}
+        return agent("", tool_calls=[{"id": "c", "type": "function", "function": function}])
+
+    daemon.write(
+        user("Please fix the build of the parser."),
+        call("edit_file", '{"path":"a.py"}'),
+        {"role": "tool", "tool_call_id": "c", "content": "ok"},
+        call("bash", '{"command":"make"}'),
+        {"role": "tool", "tool_call_id": "c", "content": "exit code: 0"},
+        agent("Done: the build of the parser is fixed."),
+    )
+    assert daemon.flush() == []
+    assert daemon.tasks()[0].learning.status == "learned"
+    daemon.git("revert", "--no-edit", learned(daemon))
+    daemon.settle(30)
+    assert daemon.tasks()[0].learning.status == "rejected"
+    assert daemon.kinds().count("skills") == 1
+    daemon.check_clean()
+
+
+def test_a_preference_taken_out_by_hand_does_not_hide_the_next(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    daemon.write(user("I always prefer tabs. Please rename foo."))
+    assert daemon.flush() == []
+    path = daemon.root / "spaces/default/tasks/s.jsonl"
+    path.write_text(path.read_text().replace('"The user always prefers tabs."', ""))
+    daemon.git("commit", "-qam", "not a preference")
+    daemon.write(user("I always prefer short functions. Please rename baz."))
+    assert daemon.flush() == []
+    assert "short functions" in daemon.git(
+        "grep", "-h", "functions", "HEAD", "--", "spaces/*/skills"
+    )
+
+
+def test_a_file_whose_removal_was_committed_is_forgotten(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    daemon.write(ASK, DID)
+    assert daemon.flush() == []
+    daemon.git("rm", "-q", "spaces/default/sessions/s.jsonl")
+    daemon.git("commit", "-qm", "gone")
+    daemon.settle(20)
+    assert daemon.service.pipeline.roster.all == {}
+    assert daemon.flush() == []
