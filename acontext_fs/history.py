@@ -22,6 +22,7 @@ person's uncommitted work waits (`CommitHeld`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -173,8 +174,7 @@ class History:
 
     def own_head(self, limit: int = 200) -> str:
         """The newest commit of ours that HEAD can reach; HEAD itself if none is near."""
-        own = (commit.id for commit in self.log(limit) if commit.author == BOT_NAME)
-        return next(own, "") or self.head()
+        return next((c.id for c in self.log(limit) if c.author == BOT_NAME), "") or self.head()
 
     def reverted(self, since: str, limit: int = 200) -> list[Commit]:
         """Our commits that were taken back by `git revert` on the way from `since` to HEAD."""
@@ -183,11 +183,8 @@ class History:
             if commit.id == since:
                 break
             for taken_back in _REVERTS.findall(commit.body):
-                try:
-                    made = self._repo[taken_back].peel(pygit2.Commit)
-                except (KeyError, ValueError, pygit2.GitError):
-                    continue
-                found.append(_commit(made))
+                with contextlib.suppress(KeyError, ValueError, pygit2.GitError):
+                    found.append(_commit(self._repo[taken_back].peel(pygit2.Commit)))
         return found
 
     # -- committing ---------------------------------------------------------------------------

@@ -179,8 +179,8 @@ class Layout:
 def walk_files(folder: Path, suffix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Every file below `folder` whose name ends in `suffix`, with its path below it, unsorted.
 
-    Symbolic links are not followed: what one leads to must not get into git. A folder that vanishes meanwhile or cannot be read
-    is passed over, and so is a name that is not UTF-8.
+    Symbolic links are not followed: what one leads to must not get into git. A folder that
+    vanishes meanwhile or cannot be read is passed over, and so is a name that is not UTF-8.
     """
     stack = [("", folder)]
     while stack:

@@ -82,7 +82,9 @@ def _places(store: Store) -> set[SessionPlace]:
     for space in store.layout.space_names():
         for inside, _ in layout.walk_files(store.layout.space(space) / "progress", ".json"):
             place = layout.place_of(f"{layout.SPACES_FOLDER}/{space}/progress/{inside}")
-            if place is not None and place not in found and _is_in_head(store, place):
+            if place is None or place in found:
+                continue
+            if store.layout.path(place.session_path).exists() or _is_in_head(store, place):
                 found.add(place)
     return found
 

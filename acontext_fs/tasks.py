@@ -62,8 +62,10 @@ def apply(tasks: Tasks, change: TaskChange, *, space: str, session_id: str) -> T
                 task = _at(tasks, order)
                 return _put(tasks, replace(task, lines=merge(task.lines, lines), updated_at=at))
             task = _open_at(tasks, order, "link messages")
-            linked = merge(task.lines, lines)
-            return _put(tasks, replace(task, lines=linked, status="running", updated_at=at))
+            # A model opens a task behind the batch and then says with which message it began.
+            began = task.created_at if task.lines else min(task.created_at, at)
+            task = replace(task, lines=merge(task.lines, lines), created_at=began)
+            return _put(tasks, replace(task, status="running", updated_at=at))
         case AppendProgress():
             return _progress(tasks, change)
         case AddPreference():

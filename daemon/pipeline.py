@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable
 
 from acontext_fs.clock import format_time
 from acontext_fs.daemon import batches, failures
+from acontext_fs.daemon.attempts import Attempts
 from acontext_fs.daemon.briefs import Briefs
 from acontext_fs.daemon.buffer import Limits
-from acontext_fs.daemon.committer import Committer, Event
+from acontext_fs.daemon.committer import Committer
+from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
 from acontext_fs.daemon.roster import HELD_SECONDS, Roster
 from acontext_fs.daemon.tracked import Tracked
@@ -31,10 +33,6 @@ ARCHIVED_AT_ONCE_MAX = 50
 """How many transcripts one archive commit holds at most."""
 KEPT_BYTES_MAX = 64 * 1024 * 1024
 """How much that git does not have yet is kept in memory; past it the largest is archived now."""
-MODEL_PAUSE_SECONDS = (2.0, 300.0)
-"""How long to leave an unavailable model alone: at first, and at most (doubled in between)."""
-MODEL_PAUSE_SECONDS_MAX = 24 * 3600.0
-"""The longest Retry-After that is believed."""
 REST_SECONDS_MAX = 60.0
 STEP_SECONDS = 0.2
 """How long one step may start work: in between, requests are heard and a stop is obeyed."""
@@ -65,9 +63,7 @@ class Pipeline:
         self.committer = Committer(store, workers.extractor.name, report)
         self.roster = Roster(store, self.committer, self.limits, report)
         self._briefs = Briefs(store, options, workers)
-        self.model_reason = ""
-        self._model_until = 0.0
-        self._model_pause = MODEL_PAUSE_SECONDS[0]
+        self.attempts = Attempts(store.clock, workers, report)
         self._jobs: list[Job] = []
         self._report = report
         self._wake = wake
@@ -127,7 +123,7 @@ class Pipeline:
         return not held and not full and not self.committer.reason
 
     def _start_batch(self, session: Tracked) -> bool:
-        if session.progress.is_tracked and not self._model_ready():
+        if session.progress.is_tracked and not self.attempts.may_start(self._running()):
             return False
         try:
             if not self._take_batch(session) or session.batch is None:
@@ -213,7 +209,7 @@ class Pipeline:
         return any(isinstance(job, LearnJob) and job.session is session for job in jobs)
 
     def _start_learn_job(self, session: Tracked) -> LearnJob | None:
-        if not self._model_ready():
+        if not self.attempts.may_start(self._running()):
             return None
         try:
             work = self._briefs.learn(session, over=self._is_over(session))
@@ -240,15 +236,6 @@ class Pipeline:
 
     # -- what jobs came back with -----------------------------------------------------------------
 
-    def _model_ready(self) -> bool:
-        if not self.workers.uses_model:
-            return True
-        running = sum(job.future is not None for job in self._jobs)
-        if running >= self.workers.slots or self._model_until > self._now():
-            return False
-        self.model_reason = self.workers.budget_reason()
-        return not self.model_reason
-
     def _collect(self) -> None:
         for job in list(self._jobs):
             if job.future is not None and not job.future.done():
@@ -257,51 +244,12 @@ class Pipeline:
             error = job.future.exception() if job.future is not None else None
             if error is None:
                 if job.future is not None:
-                    self._model_pause, self.model_reason = MODEL_PAUSE_SECONDS[0], ""
+                    self.attempts.succeeded()
                 self.committer.finished.append(job)
             elif isinstance(error, ModelUnavailable):
-                self._pause_model(job, error)
-            else:
-                self._count_failure(job, error)
-
-    def _pause_model(self, job: Job, error: ModelUnavailable) -> None:
-        """Nothing answers: all wait, and no batch is counted as failed for it."""
-        self._free(job)
-        wait = error.retry_after_seconds or self._model_pause
-        self._model_pause = min(self._model_pause * 2, MODEL_PAUSE_SECONDS[1])
-        until = self._now() + min(wait, MODEL_PAUSE_SECONDS_MAX)
-        self._model_until = max(self._model_until, until)
-        if self.model_reason != str(error):
-            self._report(Event("waiting", job.session.place, str(error)))
-        self.model_reason = str(error)
-
-    def _count_failure(self, job: Job, error: BaseException) -> None:
-        session = job.session
-        if job.generation != session.generation:
-            return
-        expected = isinstance(error, AcontextError)
-        reason = str(error) if expected else f"internal error: {error!r}"
-        session.last_error = reason
-        is_batch = isinstance(job, BatchJob)
-        attempts = (session.attempts if is_batch else session.learn_attempts) + 1
-        delay = batches.BACKOFF_SECONDS[min(attempts, len(batches.BACKOFF_SECONDS)) - 1]
-        if is_batch:
-            session.attempts, session.retry_at = attempts, self._now() + delay
-        else:
-            session.learn_attempts, session.learn_retry_at = attempts, self._now() + delay
-        # The rules engine is deterministic: what failed once fails again.
-        if attempts >= batches.ATTEMPTS_MAX or not self.workers.uses_model:
-            job.failure, job.attempts = reason, attempts
-            self.committer.finished.append(job)
-            return
-        self._free(job)
-        text = f"attempt {attempts} failed, again in {delay:.0f} s: {reason}"
-        self._report(Event("retry", session.place, text))
-
-    @staticmethod
-    def _free(job: Job) -> None:
-        if isinstance(job, BatchJob) and job.generation == job.session.generation:
-            job.session.running = False
+                self.attempts.pause(job, error)
+            elif self.attempts.count(job, error):
+                self.committer.finished.append(job)
 
     # -- the archive, and what is left to do ------------------------------------------------------
 
@@ -336,8 +284,8 @@ class Pipeline:
         waits = [REST_SECONDS_MAX]
         if self.committer.reason:
             waits.append(self.committer.retry_at - now)
-        if self._model_until > now:
-            waits.append(self._model_until - now)
+        if self.attempts.until > now:
+            waits.append(self.attempts.until - now)
         waits += [job.retry_at - now for job in self.committer.finished if job.held]
         blocked = self._blocked_seconds()
         for session in self.roster.active():
@@ -359,9 +307,9 @@ class Pipeline:
         now = self._now()
         if self.committer.reason:
             return max(BLOCKED_SECONDS, self.committer.retry_at - now)
-        if self._model_until > now:
-            return self._model_until - now
-        if self.workers.uses_model and not self._model_ready():
+        if self.attempts.until > now:
+            return self.attempts.until - now
+        if self.workers.uses_model and not self.attempts.may_start(self._running()):
             return REST_SECONDS_MAX  # A job that ends wakes us; a budget is looked at by then.
         return BLOCKED_SECONDS
 
@@ -404,7 +352,7 @@ class Pipeline:
         for job in self.committer.finished:
             job.retry_at = 0.0
         self.committer.retry_at = 0.0
-        self._model_until = 0.0
+        self.attempts.until = 0.0
 
     def stop_hurrying(self, session: Tracked, goal: int) -> None:
         """Let a session that was read as far as `goal` (bytes) wait for quiet again."""
@@ -432,7 +380,7 @@ class Pipeline:
 
     def why_waiting(self) -> str:
         """What keeps everything from going on, "" if nothing does."""
-        return self.committer.reason or self.model_reason
+        return self.committer.reason or self.attempts.reason
 
     # -- small things -----------------------------------------------------------------------------
 
@@ -441,6 +389,9 @@ class Pipeline:
             self._report(Event("held", session.place, reason))
         session.held = session.last_error = reason
         session.retry_at = self._now() + HELD_SECONDS
+
+    def _running(self) -> int:
+        return sum(job.future is not None for job in self._jobs)
 
     def _now(self) -> float:
         return self.store.clock.monotonic()

@@ -8,7 +8,8 @@ from acontext_fs import layout, sessions
 from acontext_fs.commits import Commit
 from acontext_fs.daemon import archive, intake
 from acontext_fs.daemon.buffer import Limits
-from acontext_fs.daemon.committer import Committer, Event
+from acontext_fs.daemon.committer import Committer
+from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.tracked import Stamp, Tracked
 from acontext_fs.errors import AcontextError
 from acontext_fs.layout import SessionPlace

@@ -14,7 +14,7 @@ from acontext_fs import files, requests
 from acontext_fs.clock import format_time
 from acontext_fs.daemon import archive
 from acontext_fs.daemon.budget import Budget
-from acontext_fs.daemon.committer import Event
+from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.pipeline import Pipeline
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.watch import Hints, Watcher

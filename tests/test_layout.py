@@ -188,6 +188,9 @@ def test_an_entry_that_cannot_be_told_does_not_hide_those_beside_it(tmp_path, mo
                 raise OSError(5, "Input/output error")
             return False
 
+        def is_symlink(self):
+            return False
+
     entries = [Entry("a.jsonl"), Entry("odd"), Entry("b.jsonl")]
     monkeypatch.setattr(os, "scandir", lambda folder: contextlib.nullcontext(entries))
     assert [inside for inside, _ in layout.walk_files(tmp_path, ".jsonl")] == ["a.jsonl", "b.jsonl"]

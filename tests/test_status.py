@@ -94,12 +94,16 @@ def test_places_that_could_not_be_read_are_told(store, read):
     assert (one(store).unreadable, one(store).problems) == (30, ((2, "an empty line"),))
 
 
-def test_a_session_that_is_gone_is_held_with_what_brings_it_back(store, session, read):
+def test_a_session_that_is_gone_is_held_with_what_brings_it_back(store, session, read, git):
     read(3)
+    git("add", "-A")
+    git("commit", "-qm", "all")
     session.path.unlink()
     found = one(store)
     assert (found.state, found.reason) == ("held", f"{session.place.session_path} is gone")
     assert f"git show HEAD:{session.place.session_path}" in found.advice
+    git("commit", "-qam", "its removal")
+    assert status.of_store(store).sessions == ()
 
 
 def test_a_session_that_shrank_is_held(store, session, read):

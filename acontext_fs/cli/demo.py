@@ -11,7 +11,7 @@ import click
 from acontext_fs.cli import show, wiring
 
 if TYPE_CHECKING:
-    from acontext_fs.daemon.committer import Event
+    from acontext_fs.daemon.gate import Event
     from acontext_fs.daemon.service import Service
     from acontext_fs.records import Task
     from acontext_fs.store import Session, Store

@@ -15,7 +15,7 @@ from acontext_fs.errors import DaemonRunning, StoreError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from acontext_fs.daemon.committer import Event
+    from acontext_fs.daemon.gate import Event
     from acontext_fs.settings import Settings
     from acontext_fs.store import Store
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from acontext_fs.daemon.budget import Budget
-    from acontext_fs.daemon.committer import Event
+    from acontext_fs.daemon.gate import Event
     from acontext_fs.daemon.service import Service
     from acontext_fs.daemon.work import Workers
     from acontext_fs.settings import Settings

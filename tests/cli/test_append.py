@@ -37,18 +37,23 @@ def test_role_space_meta_user_and_configs_are_kept(run, store):
     assert (message["blob"]["role"], message["meta"]) == ("assistant", {"k": 1})
 
 
-def test_a_session_that_is_there_is_found_whatever_its_space(run, store):
+def test_a_line_goes_into_the_space_that_is_said_wherever_else_the_id_is_known(run, store):
     run("append", "s", "--space", "team", "-m", "one")
-    run("append", "s", "-m", "two")
-    run("append", "team/s", "-m", "three")
-    assert [session.place.space for session in store.sessions()] == ["team"]
-    assert [m.text for m in store.sessions()[0].messages()] == ["one", "two", "three"]
+    run("append", "team/s", "-m", "two")
+    run("append", "s", "-m", "three")
+    texts = {one.place.space: [m.text for m in one.messages()] for one in store.sessions()}
+    assert texts == {"team": ["one", "two"], "default": ["three"]}
+    assert is_clear(run("append", "team/s", "--space", "team", "-m", "y", code=2))
 
 
-def test_a_name_that_two_spaces_know_is_refused(run, store):
-    for space in ("a", "b"):
-        run("append", "s", "--space", space, "-m", "x")
+def test_nothing_is_appended_where_it_would_not_be_read(run, store):
+    run("append", "s", "-m", "Please fix the test.")
+    run("flush")
+    (session,) = store.sessions()
+    session.path.write_bytes(b"")
     assert is_clear(run("append", "s", "-m", "y", code=1))
+    session.path.unlink()
+    assert is_clear(run("append", "default/s", "-m", "y", code=1)) or session.path.exists()
 
 
 def test_json_lines_of_stdin_are_appended_in_order_and_empty_ones_passed_over(run, store):

@@ -9,9 +9,9 @@ from pathlib import Path
 from acontext_fs import setup
 from acontext_fs.clock import FakeClock
 from acontext_fs.daemon.budget import Budget
-from acontext_fs.daemon.committer import Event
 from acontext_fs.daemon.distill.rules import RulesDistiller
 from acontext_fs.daemon.extract.rules import RulesExtractor
+from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.learn.rules import RulesLearner
 from acontext_fs.daemon.service import Service, outcome
 from acontext_fs.daemon.tracked import Tracked

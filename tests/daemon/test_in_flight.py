@@ -405,9 +405,7 @@ def test_a_preference_taken_out_by_hand_does_not_hide_the_next(tmp_path: Path) -
     daemon.git("commit", "-qam", "not a preference")
     daemon.write(user("I always prefer short functions. Please rename baz."))
     assert daemon.flush() == []
-    assert "short functions" in daemon.git(
-        "grep", "-h", "functions", "HEAD", "--", "spaces/*/skills"
-    )
+    assert daemon.git("grep", "-h", "short functions", "HEAD", "--", "spaces/default/skills")
 
 
 def test_a_file_whose_removal_was_committed_is_forgotten(tmp_path: Path) -> None:

@@ -542,18 +542,27 @@ def test_retry_after_is_respected(tmp_path: Path) -> None:
 
 def test_the_daily_token_limit_is_waited_out(tmp_path: Path) -> None:
     failing = Failing()
-    daemon = Daemon(tmp_path / "store", failing.workers(), max_tokens_per_day=10)
-    budget = daemon.service._budget
-    budget.spend(11)
-    workers = failing.workers()
-    object.__setattr__(workers, "budget_reason", budget.reason)
-    daemon.service.pipeline.workers = workers
+    daemon: Daemon
+    workers = Workers(
+        failing,
+        failing,
+        failing,
+        Inline(),
+        4,
+        uses_model=True,
+        budget_reason=lambda: daemon.service._budget.reason(),
+    )
+    daemon = Daemon(tmp_path / "store", workers, max_tokens_per_day=10)
+    daemon.service._budget.spend(11)
     daemon.write(ASK, DID)
     daemon.settle(20)
     assert failing.calls == 0
     assert "daily limit of 10 tokens" in daemon.service.pipeline.why_waiting()
+    daemon.start()  # What was spent is remembered.
+    daemon.settle(20)
+    assert failing.calls == 0
     daemon.clock.advance(86400)
-    daemon.settle(10)
+    daemon.settle(70)
     assert failing.calls == 1
 
 

@@ -110,8 +110,7 @@ def test_lines_of_messages_that_do_not_touch_stay_apart():
 def test_times_are_those_of_the_messages():
     extraction, _ = extracted(calls(INSERT, link(1, 0, 0), FINISH))
     task = extraction.tasks[0]
-    assert task.created_at == BATCH[-1].created_at
-    assert task.updated_at == BATCH[0].created_at
+    assert task.created_at == task.updated_at == BATCH[0].created_at
 
 
 def test_a_range_that_goes_too_far_ends_with_the_batch():

@@ -1,0 +1,122 @@
+"""The way into the repository: one commit at a time, and what to do when there can be none.
+
+What all have to wait for (a merge, a detached HEAD, a held lock, a full disk) is in `Gate.reason`;
+what one session has to wait for is returned to whoever asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from acontext_fs import files, progress, tasks
+from acontext_fs.commits import FileEdit
+from acontext_fs.daemon import intake
+from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.errors import CommitConflict, CommitHeld, HistoryError, SessionError, StoreError
+from acontext_fs.history import History
+from acontext_fs.layout import SessionPlace
+from acontext_fs.progress import Progress
+from acontext_fs.records import Task
+from acontext_fs.store import Store
+
+RETRY_SECONDS = (0.25, 30.0)
+"""How long to wait before a held commit is tried again: at first, and at most."""
+PASSING_SECONDS = 10.0
+"""How long a lock may be held before those who wait for a flush are told of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a person watching would want to see."""
+
+    kind: str
+    place: SessionPlace | None
+    text: str
+    commit: str = ""
+
+
+class Gate:
+    """Commits for one store. Used by one thread."""
+
+    def __init__(self, store: Store, report: Callable[[Event], None]) -> None:
+        self.store = store
+        self.history = History(store.root, store.clock)
+        self.reason = ""
+        self.retry_at = 0.0
+        self.head = self.history.own_head()
+        """Where the branch was last seen; anywhere else, a person moved it."""
+        self._delay = RETRY_SECONDS[0]
+        self._held_since = 0.0
+        self._report = report
+
+    def is_passing(self) -> bool:
+        """Whether what everybody waits for is likely over soon: a lock, not a merge."""
+        since = self.store.clock.monotonic() - self._held_since
+        return bool(self.reason) and since < PASSING_SECONDS and not self.history.held()
+
+    def _is_free(self) -> bool:
+        """Whether the repository is free again; only trying tells whether the disk is."""
+        self.reason = self.history.held()
+        self.retry_at = self.store.clock.monotonic() + self._delay
+        return not self.reason
+
+    def _try(self, place: SessionPlace, action: Callable[[], None]) -> str:
+        """Do `action`; return "" if it is over with, or why this session alone has to wait.
+
+        What everybody has to wait for is in `self.reason` afterwards.
+        """
+        held = ""
+        try:
+            action()
+        except CommitHeld as error:
+            if not error.path:
+                self._hold(place, str(error))
+                return str(error)
+            held = str(error)  # Git was ready for a commit, if not for this one.
+        except HistoryError as error:
+            self._hold(place, str(error))
+            return str(error)
+        except (StoreError, SessionError) as error:
+            held = str(error)
+        self.reason, self._delay = "", RETRY_SECONDS[0]
+        return held
+
+    def _hold(self, place: SessionPlace, reason: str) -> None:
+        now = self.store.clock.monotonic()
+        if reason != self.reason:
+            self._report(Event("held", place, reason))
+        if not self.reason and now > self.retry_at + PASSING_SECONDS:
+            self._held_since = now
+        self.reason = reason
+        self.retry_at = now + self._delay
+        self._delay = min(self._delay * 2, RETRY_SECONDS[1])
+
+    def _commit(self, edits: Sequence[FileEdit], message: str) -> str:
+        commit = self.history.commit(edits, message)
+        self.head = commit or self.head
+        return commit
+
+    def _advance(self, session: Tracked, state: Progress) -> None:
+        grown = state.archived_bytes - session.progress.archived_bytes
+        if grown > 0:
+            del session.kept[:grown]
+            session.level_stamp = session.stamp if state.archived_bytes == session.size else None
+        session.progress = state
+        session.nothing_to_learn = False
+        path = self.store.layout.path(session.place.progress_path)
+        session.progress_stamp = intake.stamp_of(path)
+
+    def _tasks(self, place: SessionPlace) -> tuple[tuple[Task, ...], bytes | None]:
+        data = files.read_bytes(self.store.layout.path(place.tasks_path))
+        return (tasks.decode(data, place.tasks_path) if data is not None else ()), data
+
+    def _known_progress(self, session: Tracked) -> tuple[Progress, bytes | None]:
+        """The progress file, if it says what we think it does about how far was read."""
+        place = session.place
+        data = files.read_bytes(self.store.layout.path(place.progress_path))
+        state = Progress() if data is None else progress.decode(data, place.progress_path)
+        if state.cursor != session.progress.cursor:
+            intake.load(self.store.layout, session)
+            raise CommitConflict(f"{place.progress_path} moved meanwhile")
+        return state, data
