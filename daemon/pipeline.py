@@ -356,8 +356,8 @@ class Pipeline:
 
     def stop_hurrying(self, session: Tracked, goal: int) -> None:
         """Let a session that was read as far as `goal` (bytes) wait for quiet again."""
-        behind = session.size - session.progress.cursor.offset
-        if session.flush and behind and session.progress.cursor.offset >= goal:
+        done = session.progress.cursor.offset
+        if session.flush and session.size > done >= goal > 0:
             session.flush = False
             session.hurried_past = True
 

@@ -146,6 +146,8 @@ class Roster:
             return
         if session.lost and not was:
             self._lose(session)
+        elif session.lost and session.stamp is None and self._is_elsewhere(session):
+            self._forget(session)
         elif session.lost and session.kept:
             self._rescue(session)
         elif was and not session.lost:
@@ -158,10 +160,11 @@ class Roster:
             return [self.all[path] for path in sorted(self.all)]
         return [self.all[path] for path in chosen if path in self.all]
 
-    def bytes_of(self, chosen: Iterable[Tracked]) -> int:
-        """How large the files of these sessions are together."""
-        stamps = (intake.stamp_of(self._store.root / one.place.session_path) for one in chosen)
-        return sum(stamp[1] for stamp in stamps if stamp is not None)
+    def sizes(self, chosen: Iterable[Tracked]) -> dict[str, int]:
+        """How large the files of these sessions are at this moment, by their paths."""
+        paths = [one.place.session_path for one in chosen]
+        stamps = [intake.stamp_of(self._store.root / path) for path in paths]
+        return {path: stamp[1] if stamp else 0 for path, stamp in zip(paths, stamps, strict=True)}
 
     def _begin(self, place: SessionPlace) -> None:
         session = Tracked(place)

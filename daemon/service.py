@@ -183,8 +183,7 @@ class Service:
             chosen = self.pipeline.roster.select(request.sessions)
             learn_only = request.action == "learn"
             self.pipeline.hurry(chosen, learn_only=learn_only, failed=request.failed)
-            goals = {one.place.session_path: one.size for one in chosen}
-            self._open.append(_Open(request, chosen, goals))
+            self._open.append(_Open(request, chosen, self.pipeline.roster.sizes(chosen)))
 
     def _answer_requests(self) -> bool:
         answered = False

@@ -173,11 +173,13 @@ def _do_it(
     pipeline.hurry(chosen, learn_only=action == "learn", failed=failed)
     deadline = time.monotonic() + timeout_seconds
     problems = None
-    total = pipeline.roster.bytes_of(chosen)
-    with show.progress("bytes read", total) as done:
+    goals = pipeline.roster.sizes(chosen)
+    with show.progress("bytes read", sum(goals.values())) as done:
         while problems is None and time.monotonic() < deadline:
             rest = service.turn()
             done(sum(one.progress.cursor.offset for one in chosen))
+            for one in chosen:
+                pipeline.stop_hurrying(one, goals[one.place.session_path])
             problems = outcome(pipeline, chosen, learn_only=action == "learn")
             if problems is None:
                 service.hints.wait(min(rest, max(0.0, deadline - time.monotonic())))

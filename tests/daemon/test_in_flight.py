@@ -293,6 +293,20 @@ def test_a_session_that_is_written_to_all_the_time_ends_a_flush(daemon, hand) ->
     assert request.id not in {one.id for one in requests.pending(daemon.store.layout)}
 
 
+def test_a_flush_reads_what_was_appended_just_before_it(daemon, hand) -> None:
+    from acontext_fs import requests
+
+    daemon.turn()
+    daemon.write(ASK, DID)
+    request = requests.send(daemon.store.layout, "flush", [], failed=False)
+    while request.id in {one.id for one in requests.pending(daemon.store.layout)}:
+        daemon.turn()
+        hand.finish()
+        daemon.clock.advance(0.01)
+    assert len(daemon.tasks()) == 1
+    assert daemon.session().progress.learning_pending == 0
+
+
 def test_reading_ahead_is_bounded_by_lines_too(daemon) -> None:
     daemon.write(*[{"type": "event", "event": "tick", "data": {}}] * 30_000)
     daemon.turn()
@@ -412,8 +426,10 @@ def test_a_file_whose_removal_was_committed_is_forgotten(tmp_path: Path) -> None
     daemon = Daemon(tmp_path / "store")
     daemon.write(ASK, DID)
     assert daemon.flush() == []
-    daemon.git("rm", "-q", "spaces/default/sessions/s.jsonl")
-    daemon.git("commit", "-qm", "gone")
+    daemon.path().unlink()
+    daemon.settle(20)
+    assert daemon.session().lost
+    daemon.git("commit", "-qam", "gone")
     daemon.settle(20)
     assert daemon.service.pipeline.roster.all == {}
     assert daemon.flush() == []
