@@ -22,7 +22,6 @@ _OBJECT_START = re.compile(r'\{\s*"')
 _RECORD_KEYS = frozenset({"role", "type", "blob"})
 _DECODER = json.JSONDecoder()
 _TOO_DEEP = "nested too deeply"
-_CONTAINERS = frozenset({dict, list})
 _INTEGERS = range(-(2**63), 2**64)
 
 
@@ -39,7 +38,7 @@ def decode(line: bytes) -> Decoded:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         return _recover(line)
-    if not _is_flat(value) and _is_crowded(line) and _is_deep(value):
+    if _is_crowded(line) and _is_deep(value):
         return Decoded((), _TOO_DEEP)
     if isinstance(value, dict):
         return Decoded((value,))
@@ -113,11 +112,6 @@ def _problem(line: bytes) -> str:
     if _is_deep(value):  # How deep Python itself reads differs from version to version.
         return _TOO_DEEP
     return "not strict JSON (a NaN, an infinity, a huge number or a lone surrogate)"
-
-
-def _is_flat(value: Any) -> bool:
-    """Whether `value` is an object of plain values: most messages are, and it is told at once."""
-    return isinstance(value, dict) and _CONTAINERS.isdisjoint(map(type, value.values()))
 
 
 def _is_crowded(line: bytes) -> bool:

@@ -9,11 +9,11 @@ import orjson
 from corpus import lines
 from harness import Row, alternate
 
-from acontext_fs import formats, jsonl
 from acontext_fs.daemon import tail
 from acontext_fs.daemon.buffer import Buffer, Limits
+from acontext_fs.daemon.intake import count_messages
 from acontext_fs.daemon.tail import Grown
-from acontext_fs.records import Cursor, Line
+from acontext_fs.records import Cursor
 
 ROUNDS = 5
 TARGET = 2.0
@@ -52,15 +52,11 @@ def batch(path: Path) -> tuple[int, int]:
             break
         more = outcome.more
         buffer.resume(outcome.window)
-        buffer.add([(line, _messages(line)) for line in outcome.lines], 0.0)
+        buffer.add([(line, count_messages(line)) for line in outcome.lines], 0.0)
         while (done := buffer.take(limits, 0.0, flush=not more)) is not None:
             count += len(done.lines)
             messages += done.message_count
     return count, messages
-
-
-def _messages(line: Line) -> int:
-    return sum(map(formats.is_message, jsonl.decode(line.data).values))
 
 
 def stream(path: Path) -> int:

@@ -78,16 +78,7 @@ class Buffer:
 
     def _last_bytes(self) -> bytes:
         """The last WINDOW_BYTES in front of the end of the pending lines."""
-        pieces: list[bytes] = []
-        size = 0
-        for line, _ in reversed(self._lines):
-            pieces.append(line.data + b"\n")
-            size += len(line.data) + 1
-            if size >= WINDOW_BYTES:
-                break
-        else:
-            pieces.append(self._window)
-        return b"".join(reversed(pieces))[-WINDOW_BYTES:]
+        return _tail((line for line, _ in reversed(self._lines)), self._window)
 
     def due_at(self, limits: Limits) -> float | None:
         """When the next batch is due, on the clock of `add`; None while nothing is pending."""
@@ -112,12 +103,11 @@ class Buffer:
             self._lines.popleft()
             lines.append(line)
             messages += count
-        data = b"\n".join([*(line.data for line in lines), b""])
-        short = len(data) < WINDOW_BYTES
-        self._window = (self._window + data if short else data)[-WINDOW_BYTES:]
+        last_bytes = _tail(reversed(lines), b"")
+        self._window = (self._window + last_bytes)[-WINDOW_BYTES:]
         after = Cursor(lines[-1].end, lines[-1].number, fingerprint(self._window))
         batch = Batch(
-            id=ids.batch_id(self._path, self._before.offset, after.offset, data),
+            id=ids.batch_id(self._path, self._before.offset, after.offset, last_bytes),
             lines=tuple(lines),
             before=self._before,
             after=after,
@@ -126,3 +116,17 @@ class Buffer:
         self._before = after
         self._messages -= messages
         return batch
+
+
+def _tail(newest_first: Iterable[Line], before: bytes) -> bytes:
+    """The last WINDOW_BYTES of lines, with what stands `before` them where they are shorter."""
+    pieces: list[bytes] = []
+    size = 0
+    for line in newest_first:
+        pieces.append(line.data + b"\n")
+        size += len(line.data) + 1
+        if size >= WINDOW_BYTES:
+            break
+    else:
+        pieces.append(before)
+    return b"".join(reversed(pieces))[-WINDOW_BYTES:]

@@ -99,7 +99,7 @@ def look(root: Layout, session: Tracked, limits: Limits, clock: Clock) -> None:
             session.partial_bytes = outcome.partial_bytes
             break
         buffer.resume(outcome.window)
-        buffer.add([(line, _count(line)) for line in outcome.lines], session.grown_at)
+        buffer.add([(line, count_messages(line)) for line in outcome.lines], session.grown_at)
         session.unread = outcome.more
         session.partial_bytes = 0
         _keep(path, session, outcome.lines)
@@ -120,9 +120,12 @@ def still_holds(root: Layout, session: Tracked, cursor: Cursor) -> bool:
     return isinstance(outcome, Grown | Unchanged)
 
 
-def _count(line: Line) -> int:
+def count_messages(line: Line) -> int:
     """How many messages a line holds."""
-    return sum(map(formats.is_message, jsonl.decode(line.data).values))
+    values = jsonl.decode(line.data).values
+    if len(values) == 1:  # As nearly always; this is the hot path.
+        return 1 if formats.is_message(values[0]) else 0
+    return sum(map(formats.is_message, values))
 
 
 def _keep(path: Path, session: Tracked, lines: tuple[Line, ...]) -> None:
