@@ -49,9 +49,6 @@ class StoreStatus:
 
     daemon: str
     waiting: str
-    extractor: str
-    tokens_today: int
-    tokens_per_day: int
     misplaced: tuple[str, ...]
     sessions: tuple[SessionStatus, ...]
 
@@ -65,9 +62,6 @@ def of_store(store: Store, chosen: list[Session] | None = None) -> StoreStatus:
     return StoreStatus(
         daemon=who,
         waiting=str(state.get("waiting", "")) if who else "",
-        extractor=str(state.get("extractor", "")),
-        tokens_today=int(state.get("tokens_today", 0)),
-        tokens_per_day=int(state.get("tokens_per_day", 0)),
         misplaced=tuple(sessions.misplaced(store.layout)),
         sessions=tuple(
             _of_session(store, place, told.get(place.session_path, {}), alive=bool(who))

@@ -13,7 +13,6 @@ import orjson
 from acontext_fs import files, requests
 from acontext_fs.clock import format_time
 from acontext_fs.daemon import archive
-from acontext_fs.daemon.budget import Budget
 from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.pipeline import Pipeline
 from acontext_fs.daemon.tracked import Tracked
@@ -51,13 +50,11 @@ class Service:
         store: Store,
         options: Settings,
         workers: Workers,
-        budget: Budget,
         report: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self.hints = Hints()
         self.pipeline = Pipeline(store, options, workers, report, self.hints.wake)
         self.store = store
-        self._budget = budget
         self._stopping = False
         self._rescan_at = 0.0
         self._open: list[_Open] = []
@@ -213,9 +210,6 @@ class Service:
         state = {
             "pid": os.getpid(),
             "waiting": self.pipeline.why_waiting(),
-            "extractor": self.pipeline.workers.extractor.name,
-            "tokens_today": self._budget.spent_today,
-            "tokens_per_day": self._budget.tokens_per_day,
             "sessions": {path: state for path, state in sessions.items() if state},
         }
         data = orjson.dumps(state)

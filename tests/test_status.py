@@ -188,9 +188,6 @@ def test_only_the_chosen_sessions_are_told(store, session):
 def tell(store, session, **more) -> None:
     told = {
         "waiting": "a merge is under way",
-        "extractor": "rules",
-        "tokens_today": 5,
-        "tokens_per_day": 9,
         "sessions": {session.place.session_path: {"state": "retry", "reason": "no answer"}},
     }
     (store.layout.local / "state.json").write_bytes(orjson.dumps(told | more))
@@ -203,9 +200,15 @@ def test_what_the_daemon_tells_is_believed_while_it_lives(store, session, read):
     with own(store.layout, "daemon", store.clock):
         found = status.of_store(store)
         assert found.daemon.startswith("`acontext-fs daemon` (process")
-        assert (found.waiting, found.extractor) == ("a merge is under way", "rules")
-        assert (found.tokens_today, found.tokens_per_day) == (5, 9)
+        assert found.waiting == "a merge is under way"
         assert (found.sessions[0].state, found.sessions[0].reason) == ("retry", "no answer")
+
+
+def test_what_was_said_last_is_remembered_while_something_waits(store, session, read):
+    read(1)
+    tell(store, session)
+    found = one(store)
+    assert (found.state, found.reason) == ("retry", "no answer (when it was last tried)")
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff"])

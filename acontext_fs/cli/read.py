@@ -29,10 +29,12 @@ def status(store_path: str | None, session: str | None, show_all: bool, as_json:
     chosen = [find_session(store, session)] if session else None
     found = statuses.of_store(store, chosen)
     if as_json:
-        show.print_json(_status_json(found))
+        show.print_json(_status_json(found, store))
         return
     _print_store(store, found)
-    rows = [s for s in found.sessions if show_all or session or s.state != "done"]
+    rows = [
+        s for s in found.sessions if show_all or session or s.state != "done" or s.partial_bytes
+    ]
     if rows:
         show.table(
             ("session", "state", "lines", "pending", "unreadable", "tasks", "why"),
@@ -51,8 +53,9 @@ def _print_store(store: Store, found: StoreStatus) -> None:
     click.echo(f"store    {store.root}")
     click.echo(f"daemon   {found.daemon or 'not running; start it with `acontext-fs daemon`'}")
     click.echo(f"reading  {wiring.describe(options)}")
-    if options.uses_model and found.daemon:
-        spent, limit = f"{found.tokens_today:,}", f"{found.tokens_per_day:,}"
+    if options.uses_model:
+        spent = f"{wiring.budget(store, options).spent_today:,}"
+        limit = f"{options.max_tokens_per_day:,}"
         click.echo(f"tokens   {spent} of {limit} today")
     click.echo(f"sessions {len(found.sessions)}{f' ({states})' if states else ''}")
     if found.waiting:
@@ -77,10 +80,14 @@ def _print_details(one: SessionStatus) -> None:
         click.echo(show.plain(sentence))
 
 
-def _status_json(found: StoreStatus) -> dict[str, Any]:
+def _status_json(found: StoreStatus, store: Store) -> dict[str, Any]:
     from dataclasses import asdict
 
+    options = wiring.load_settings(store)
     value = asdict(found)
+    value["extractor"] = options.llm_simple_model if options.uses_model else "rules"
+    value["tokens_today"] = wiring.budget(store, options).spent_today
+    value["tokens_per_day"] = options.max_tokens_per_day
     value["sessions"] = [
         {
             **{key: item for key, item in asdict(one).items() if key != "place"},

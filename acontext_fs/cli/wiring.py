@@ -46,14 +46,19 @@ def rules_settings(store: Store) -> Settings:
 
 def service(store: Store, options: Settings, report: Callable[[Event], None]) -> Service:
     """The daemon for a store that the caller owns."""
-    from acontext_fs.daemon.budget import Budget
     from acontext_fs.daemon.service import Service
 
-    budget = Budget(store.layout.local / "usage.json", options.max_tokens_per_day, store.clock)
-    return Service(store, options, workers(options, budget), budget, report)
+    return Service(store, options, workers(options, budget(store, options)), report)
 
 
-def workers(options: Settings, budget: Budget) -> Workers:
+def budget(store: Store, options: Settings) -> Budget:
+    """What was spent on models today, and what may be."""
+    from acontext_fs.daemon.budget import Budget
+
+    return Budget(store.layout.local / "usage.json", options.max_tokens_per_day, store.clock)
+
+
+def workers(options: Settings, spent: Budget) -> Workers:
     """The model's workers if one is configured, else the rules engine's."""
     from acontext_fs.daemon.work import Inline, Threads, Workers
 
@@ -81,20 +86,20 @@ def workers(options: Settings, budget: Budget) -> Workers:
             model,
             max_iterations=options.default_task_agent_max_iterations,
             previous_progress=options.default_task_agent_previous_progress_num,
-            spend=budget.spend,
+            spend=spent.spend,
             rungs=rungs,
         ),
-        distiller=ModelDistiller(model, spend=budget.spend, rungs=rungs),
+        distiller=ModelDistiller(model, spend=spent.spend, rungs=rungs),
         learner=ModelLearner(
             model,
             max_iterations=options.skill_learn_agent_max_iterations,
-            spend=budget.spend,
+            spend=spent.spend,
             rungs=rungs,
         ),
         executor=Threads(),
         slots=options.max_concurrency,
         uses_model=True,
-        budget_reason=budget.reason,
+        budget_reason=spent.reason,
         close=model.close,
     )
 

@@ -225,3 +225,22 @@ def test_a_table_is_tabs_for_a_program_and_drawn_for_a_person(capsys, monkeypatc
     show.table(("a", "b"), [("[bold]x[/bold]", json.dumps("\x1b"))])
     drawn = capsys.readouterr().out
     assert "[bold]x[/bold]" in drawn
+
+
+def test_status_says_who_reads_and_what_it_cost_without_a_daemon_too(run, store, monkeypatch):
+    found = run("status", "--json").json
+    assert (found["extractor"], found["tokens_today"]) == ("rules", 0)
+    monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("LLM_SIMPLE_MODEL", "small")
+    monkeypatch.setenv("ACONTEXT_FS_MAX_TOKENS_PER_DAY", "7")
+    found = run("status", "--json").json
+    assert (found["extractor"], found["tokens_per_day"]) == ("small", 7)
+
+
+def test_status_shows_a_last_line_that_was_never_ended(run, store):
+    session = store.space("default").session("s")
+    session.append({"role": "user", "content": "Please fix the test."})
+    with open(session.path, "ab") as file:
+        file.write(b'{"role":"user","content":"and the docs"}')
+    run("flush")
+    assert "bytes of an unfinished line" in run("status").out

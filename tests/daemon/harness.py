@@ -51,10 +51,10 @@ class Daemon:
 
     def start(self) -> None:
         """Begin, or begin again as after a crash: all that is in memory is gone."""
-        budget = Budget(
+        self.budget = Budget(
             self.store.layout.local / "usage.json", self.settings.max_tokens_per_day, self.clock
         )
-        self.service = Service(self.store, self.settings, self.workers, budget, self.events.append)
+        self.service = Service(self.store, self.settings, self.workers, self.events.append)
         self.service.begin()
 
     # -- what others do to the store ----------------------------------------------------------

@@ -550,10 +550,10 @@ def test_the_daily_token_limit_is_waited_out(tmp_path: Path) -> None:
         Inline(),
         4,
         uses_model=True,
-        budget_reason=lambda: daemon.service._budget.reason(),
+        budget_reason=lambda: daemon.budget.reason(),
     )
     daemon = Daemon(tmp_path / "store", workers, max_tokens_per_day=10)
-    daemon.service._budget.spend(11)
+    daemon.budget.spend(11)
     daemon.write(ASK, DID)
     daemon.settle(20)
     assert failing.calls == 0
