@@ -6,6 +6,7 @@ through it, so both obey the same rules. Pure: no file is touched here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, get_args
@@ -271,6 +272,7 @@ def encode(tasks: Sequence[Task]) -> bytes:
     return b"".join(orjson.dumps(to_json(task)) + b"\n" for task in ordered)
 
 
+@functools.lru_cache(maxsize=8)  # A batch and its learnings read the same bytes several times.
 def decode(data: bytes, where: str) -> Tasks:
     """The tasks in a tasks file; `where` names it in errors.
 
