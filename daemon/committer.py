@@ -219,7 +219,8 @@ class Committer(Gate):
             FileEdit(place.tasks_path, tasks.encode(found), disk_data),
             FileEdit(place.progress_path, progress.encode(state), state_data),
         ]
-        commit = self._commit(edits, lessons.skip_message(place, found, session.skips))
+        message = lessons.skip_message(place, found, session.skips, self._model)
+        commit = self._commit(edits, message)
         self._advance(session, state)
         for task in found:
             if task.id in session.skips:
@@ -229,10 +230,7 @@ class Committer(Gate):
 
     def learn_again(self, session: Tracked) -> str:
         """Let every failed learning of a session wait once more; return why it cannot be, or ""."""
-        try:
-            return self._try(session.place, lambda: self._learn_again(session)) or self.reason
-        except CommitConflict as error:
-            return str(error)
+        return self._try(session.place, lambda: self._learn_again(session)) or self.reason
 
     def _learn_again(self, session: Tracked) -> None:
         place = session.place

@@ -97,7 +97,9 @@ def skipped(found: Sequence[Task], skips: Mapping[str, str]) -> tuple[Task, ...]
     )
 
 
-def skip_message(place: SessionPlace, found: Sequence[Task], skips: Mapping[str, str]) -> str:
+def skip_message(
+    place: SessionPlace, found: Sequence[Task], skips: Mapping[str, str], model: str
+) -> str:
     """What the commit of skipped learnings says."""
     skipped_tasks = [task for task in found if task.id in skips]
     orders = ", ".join(str(task.order) for task in skipped_tasks)
@@ -109,6 +111,10 @@ def skip_message(place: SessionPlace, found: Sequence[Task], skips: Mapping[str,
             "Acontext-Kind": "tasks",
             "Acontext-Session": str(place),
             "Acontext-Task": [task.id for task in skipped_tasks[:50]],
+            "Acontext-Lines": tasks.format_lines(
+                tasks.merge((), [piece for task in skipped_tasks for piece in task.lines])
+            ),
+            "Acontext-Model": model,
         },
     )
 

@@ -433,3 +433,16 @@ def test_a_file_whose_removal_was_committed_is_forgotten(tmp_path: Path) -> None
     daemon.settle(20)
     assert daemon.service.pipeline.roster.all == {}
     assert daemon.flush() == []
+
+
+def test_skipped_learnings_share_a_commit_that_leads_back_to_their_lines(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    daemon.write(ASK, DID, user("Please rename baz to qux."), agent("Done: baz is now qux."))
+    assert daemon.flush() == []
+    assert {task.learning.status for task in daemon.tasks()} == {"skipped"}
+    trailers = daemon.git("log", "--grep=Skip learning", "--format=%(trailers:unfold)")
+    assert trailers.count("Acontext-Kind:") == 1
+    assert "Acontext-Lines: 1-4" in trailers
+    assert "Acontext-Model: rules" in trailers
+    for task in daemon.tasks():
+        assert f"Acontext-Task: {task.id}" in trailers
