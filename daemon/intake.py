@@ -96,12 +96,10 @@ def look(root: Layout, session: Tracked, limits: Limits, clock: Clock) -> None:
         session.identity = outcome.identity
         if isinstance(outcome, Unchanged):
             session.unread = False
-            session.partial_bytes = outcome.partial_bytes
             break
         buffer.resume(outcome.window)
         buffer.add([(line, count_messages(line)) for line in outcome.lines], session.grown_at)
         session.unread = outcome.more
-        session.partial_bytes = 0
         _keep(path, session, outcome.lines)
     session.buffer = buffer if buffer.lines or session.batch is not None else None
 

@@ -32,7 +32,6 @@ class Tracked:
     buffer: Buffer | None = None
     unread: bool = False
     """There may be complete lines behind the buffer."""
-    partial_bytes: int = 0
     grown_at: float = 0.0
     behind_since: float = 0.0
     """When the file first held something that git does not."""

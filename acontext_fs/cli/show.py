@@ -30,9 +30,7 @@ def note(text: str) -> None:
 
 def plain(text: str) -> str:
     """Text of a transcript without what could command a terminal (escape sequences, controls)."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    return "".join(c if c.isprintable() or c in "\n\t" else _HIDDEN for c in text)
 
 
 def one_line(text: str, length_max: int) -> str:

@@ -446,3 +446,28 @@ def test_skipped_learnings_share_a_commit_that_leads_back_to_their_lines(tmp_pat
     assert "Acontext-Model: rules" in trailers
     for task in daemon.tasks():
         assert f"Acontext-Task: {task.id}" in trailers
+
+
+def test_no_more_jobs_run_than_there_are_slots(daemon, hand) -> None:
+    for number in range(9):
+        daemon.write(ASK, DID, session=f"s{number}")
+    daemon.turn()
+    daemon.clock.advance(9)
+    for _ in range(3):
+        daemon.turn()
+    assert len(hand.waiting) == 4
+    settle(daemon, hand, 60)
+    assert all(len(daemon.tasks(f"s{number}")) == 1 for number in range(9))
+
+
+def test_one_learning_of_a_space_runs_at_a_time(daemon, hand) -> None:
+    for number in range(3):
+        daemon.write(
+            user(f"I always prefer style {number}. Please rename foo."), session=f"s{number}"
+        )
+    daemon.turn()
+    daemon.clock.advance(9)
+    daemon.turn()
+    hand.finish()
+    daemon.turn()
+    assert len(hand.waiting) == 1
