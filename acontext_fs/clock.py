@@ -6,9 +6,13 @@ waiting is measured with.
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Protocol
+
+_OURS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+"""A time in our own form, as nearly all are that are read."""
 
 
 class Clock(Protocol):
@@ -74,6 +78,8 @@ def parse_time(text: object) -> str | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
+        if _OURS.fullmatch(text):
+            return text
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return _format(moment.astimezone(UTC))

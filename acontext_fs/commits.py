@@ -5,10 +5,14 @@ Trailers follow `git interpret-trailers`: the last paragraph, one `Name: value` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from acontext_fs.clock import format_time
+
+REVERTS = re.compile(r"This reverts commit ([0-9a-f]{40,64})")
+"""What `git revert` writes into a message; the group is the commit taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Commit:
     trailers: Mapping[str, tuple[str, ...]]
     author: str
     time_seconds: int
+    parents: tuple[str, ...] = ()
 
     @property
     def when(self) -> str:
@@ -73,7 +78,9 @@ def _text(body: str) -> str:
     return "\n".join(_one_line(line) for line in body.split("\n")).strip("\n")
 
 
-def parse_commit(commit_id: str, message: str, author: str, time_seconds: int) -> Commit:
+def parse_commit(
+    commit_id: str, message: str, author: str, time_seconds: int, parents: tuple[str, ...] = ()
+) -> Commit:
     """A commit's message taken apart; a last paragraph of `Name: value` lines is its trailers."""
     subject, _, rest = message.strip().partition("\n")
     paragraphs = rest.strip().split("\n\n")
@@ -91,4 +98,5 @@ def parse_commit(commit_id: str, message: str, author: str, time_seconds: int) -
         trailers=trailers,
         author=author,
         time_seconds=time_seconds,
+        parents=parents,
     )

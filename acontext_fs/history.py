@@ -26,7 +26,6 @@ import contextlib
 import dataclasses
 import os
 import random
-import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -37,7 +36,7 @@ from pygit2.enums import FileMode, RepositoryState, SortMode
 
 from acontext_fs import files, worktree
 from acontext_fs.clock import Clock, SystemClock
-from acontext_fs.commits import Commit, FileEdit, parse_commit
+from acontext_fs.commits import REVERTS, Commit, FileEdit, parse_commit
 from acontext_fs.durable import Staged
 from acontext_fs.errors import CommitHeld, HistoryError, StoreError
 from acontext_fs.gitlock import IndexLock, clear_branch_lock
@@ -49,8 +48,6 @@ BOT_NAME = "acontext-fs"
 BOT_EMAIL = "acontext-fs@noreply.invalid"
 ATTEMPTS_MAX = 8
 """How often one commit is built again when the branch moves or `git gc` removes a folder."""
-
-_REVERTS = re.compile(r"This reverts commit ([0-9a-f]{40,64})")
 
 _UNDER_WAY = {
     RepositoryState.MERGE: "a merge",
@@ -182,7 +179,7 @@ class History:
         for commit in self.log(limit):
             if commit.id == since:
                 break
-            for taken_back in _REVERTS.findall(commit.body):
+            for taken_back in REVERTS.findall(commit.body):
                 with contextlib.suppress(KeyError, ValueError, pygit2.GitError):
                     found.append(_commit(self._repo[taken_back].peel(pygit2.Commit)))
         return found

@@ -173,7 +173,11 @@ class Layout:
             return []
         except OSError as error:
             raise StoreError(f"cannot list {self.spaces}: {files.reason(error)}") from error
-        return sorted(e.name for e in entries if _NAME.fullmatch(e.name) and _is_folder(e))
+        return sorted(
+            e.name
+            for e in entries
+            if is_space_name(e.name) and _is_folder(e, follow_symlinks=False)
+        )
 
 
 def walk_files(folder: Path, suffix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -228,6 +232,11 @@ def find_root(start: Path) -> Path:
         f"no store at {start} or above it: make one with `acontext-fs init PATH`, "
         "or name one with --store"
     )
+
+
+def is_space_name(text: str) -> bool:
+    """Whether a folder below `spaces/` called `text` is a space."""
+    return _NAME.fullmatch(text) is not None
 
 
 def is_session_id(text: str) -> bool:

@@ -12,7 +12,7 @@ import datetime
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid5
@@ -22,18 +22,28 @@ from acontext_fs.clock import Clock, format_time, parse_time
 from acontext_fs.errors import SessionError, StoreError, UsageError
 from acontext_fs.layout import Layout, SessionPlace
 from acontext_fs.progress import Progress
-from acontext_fs.records import Line, Message, MessageFormat, MetaPatch, Record, Unreadable
+from acontext_fs.records import (
+    Line,
+    Message,
+    MessageFormat,
+    MetaPatch,
+    Record,
+    SessionEvent,
+    SessionFact,
+    Unreadable,
+)
+from acontext_fs.source import Source, Worktree
 
 _PATCH_KEY = b'"message_id"'
 STAMPS = frozenset({"message", "session", "event", "meta"})
 """The values of `type` that are our own lines and are appended as they are."""
 
 
-def places(root: Layout, space: str | None = None) -> Iterator[SessionPlace]:
+def places(source: Source, space: str | None = None) -> Iterator[SessionPlace]:
     """Every session of the store (or of one space), unsorted. Files with bad names are left out."""
-    for name in [space] if space is not None else root.space_names():
-        for inside, _ in layout.walk_files(root.space(name) / "sessions", ".jsonl"):
-            place = layout.place_of(f"{layout.SPACES_FOLDER}/{name}/sessions/{inside}")
+    for name in [space] if space is not None else source.space_names():
+        for path in source.paths(f"{layout.SPACES_FOLDER}/{name}/sessions", ".jsonl"):
+            place = layout.place_of(path)
             if place is not None:
                 yield place
 
@@ -64,15 +74,16 @@ def _why_misplaced(name: str) -> str:
     return "its name breaks the rules for session ids"
 
 
-def find(root: Layout, space: str, session_id: str) -> SessionPlace | None:
-    """The place of a session in a space, or None. Looks where they usually are before it walks."""
+def find(source: Source, space: str, session_id: str) -> SessionPlace | None:
+    """The place of a session in a space, or None. Looks where they can be before it walks."""
     layout.check_session_id(session_id)
-    folder = root.space(space) / "sessions"
-    if (folder / f"{session_id}.jsonl").is_file():
-        return SessionPlace(space, session_id)
-    for inside, _ in layout.walk_files(folder, f"{session_id}.jsonl"):
-        if inside.rpartition("/")[2] == f"{session_id}.jsonl":
-            place = layout.place_of(f"{layout.SPACES_FOLDER}/{space}/sessions/{inside}")
+    near = SessionPlace(space, session_id)
+    if source.stamp(near.session_path) is not None and source.holds(near.session_path):
+        return near
+    folder = f"{layout.SPACES_FOLDER}/{space}/sessions"
+    for path in source.paths(folder, f"{session_id}.jsonl"):
+        if path.rpartition("/")[2] == f"{session_id}.jsonl":
+            place = layout.place_of(path)
             if place is not None:
                 return place
     return None
@@ -218,13 +229,13 @@ def _locked(descriptor: int) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def load_progress(root: Layout, place: SessionPlace) -> Progress:
+def load_progress(source: Source, place: SessionPlace) -> Progress:
     """The progress of a session; of one never read, the zero progress.
 
     Raises:
         SessionError: the file is damaged.
     """
-    data = files.read_bytes(root.path(place.progress_path))
+    data = source.read(place.progress_path)
     return Progress() if data is None else progress.decode(data, place.progress_path)
 
 
@@ -244,7 +255,7 @@ def check_whole(root: Layout, place: SessionPlace) -> None:
     Raises:
         SessionError: the file is shorter than what was read of it; the text says what to do.
     """
-    state = load_progress(root, place)
+    state = load_progress(Worktree(root.root), place)
     read = max(state.cursor.offset, state.archived_bytes)
     path = root.path(place.session_path)
     size = path.stat().st_size if path.exists() else 0
@@ -261,30 +272,35 @@ def session_time(facts: Mapping[str, Any]) -> str:
     return parse_time(facts.get("created_at")) or "1970-01-01T00:00:00.000000Z"
 
 
-def read(root: Layout, place: SessionPlace) -> list[Record]:
+def read(source: Source, place: SessionPlace) -> list[Record]:
     """Every record of a session, in line order, with `meta` patches applied to their messages.
 
     Raises:
         SessionError: there is no such file, or it cannot be read.
     """
-    return _records(root, place, complete_lines(_data(root, place)))
+    return _records(source, place, complete_lines(data_of(source, place)))
 
 
-def messages_on(root: Layout, place: SessionPlace, lines: set[int]) -> list[Message]:
+def messages_on(source: Source, place: SessionPlace, lines: set[int]) -> list[Message]:
     """The messages that stand on the given lines, patched; of the others only patches are read.
 
     Raises:
         SessionError: there is no such file, or it cannot be read.
     """
-    every = complete_lines(_data(root, place))
+    every = complete_lines(data_of(source, place))
     wanted = [line for line in every if line.number in lines or _PATCH_KEY in line.data]
-    found = _records(root, place, wanted)
+    found = _records(source, place, wanted)
     return [r for r in found if isinstance(r, Message) and r.line in lines]
 
 
-def _data(root: Layout, place: SessionPlace) -> bytes:
+def data_of(source: Source, place: SessionPlace) -> bytes:
+    """The bytes of a session file.
+
+    Raises:
+        SessionError: there is no such file, or it cannot be read.
+    """
     try:
-        data = files.read_bytes(root.path(place.session_path))
+        data = source.read(place.session_path)
     except StoreError as error:
         raise SessionError(str(error)) from error
     if data is None:
@@ -292,18 +308,43 @@ def _data(root: Layout, place: SessionPlace) -> bytes:
     return data
 
 
-def _records(root: Layout, place: SessionPlace, lines: Sequence[Line]) -> list[Record]:
-    state = load_progress(root, place)
-    records: list[Record] = []
+def _records(source: Source, place: SessionPlace, lines: Sequence[Line]) -> list[Record]:
+    found = parse(place, lines)
+    return timed(patched(found), load_progress(source, place))
+
+
+def parse(place: SessionPlace, lines: Sequence[Line]) -> list[Record]:
+    """The records of lines as they stand: unpatched, and without a time where they have none."""
+    found: list[Record] = []
     for line in lines:
-        time = state.time_of_line(line.number) or session_time(state.facts)
-        records.extend(
-            formats.read_line(line, space=place.space, session_id=place.session_id, time=time)
+        found.extend(
+            formats.read_line(line, space=place.space, session_id=place.session_id, time="")
         )
-    return _patched(records)
+    return found
 
 
-def _patched(records: list[Record]) -> list[Record]:
+def facts_of(records: Iterable[Record], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the `session` lines among `records` say, merged; `known` is what was merged before."""
+    facts = known
+    for record in records:
+        if isinstance(record, SessionFact):
+            facts = progress.merge_facts(facts, record.values)
+    return facts
+
+
+def timed(records: list[Record], state: Progress) -> list[Record]:
+    """The records with a time where they have none: when the line was seen, or the session's."""
+    untimed = session_time(facts_of(records, state.facts))
+    return [
+        dataclasses.replace(r, created_at=state.time_of_line(r.line) or untimed)
+        if isinstance(r, Message | SessionEvent) and not r.created_at
+        else r
+        for r in records
+    ]
+
+
+def patched(records: list[Record]) -> list[Record]:
+    """The records with `meta` patches applied to the messages they name."""
     patches: dict[str, dict[str, Any]] = {}
     for record in records:
         if isinstance(record, MetaPatch):

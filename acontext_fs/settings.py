@@ -1,8 +1,8 @@
 """Settings: flag > environment > acontext.toml > default, parsed once into one frozen value.
 
 Keys that Acontext has keep their names: lower case in `acontext.toml`, capitals in the environment.
-Our own are `ACONTEXT_FS_<KEY>` in the environment. The API key comes from the environment only, so
-that it cannot be committed.
+Our own are `ACONTEXT_FS_<KEY>` in the environment, where a list is text with commas. Keys and
+tokens come from the environment only, so that they cannot be committed.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from acontext_fs import files
 from acontext_fs.errors import SettingsError
 from acontext_fs.records import Criteria
 
-_OURS = frozenset({"max_tokens_per_day", "max_concurrency"})
-_ENVIRONMENT_ONLY = frozenset({"llm_api_key"})
+_LISTS = frozenset({"api_allowed_hosts", "api_cors_origins"})
+_OURS = frozenset(
+    {"max_tokens_per_day", "max_concurrency", "api_host", "api_port", "api_token"} | _LISTS
+)
+_ENVIRONMENT_ONLY = frozenset({"llm_api_key", "api_token"})
 DEPTH_MAX = 32
 """How deep tables and arrays of a settings file may be nested."""
 _ALSO = {"llm_api_key": ("OPENAI_API_KEY",)}
@@ -28,6 +31,9 @@ _ALSO = {"llm_api_key": ("OPENAI_API_KEY",)}
 _M = TypeVar("_M", bound=BaseModel)
 Positive = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
+Host = Annotated[str, Field(pattern=r"^([^\s:/]+|\[[0-9a-fA-F:.]+\])$")]
+Origin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^\s/]+$")]
+_FROM_ARRAY = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
 
 class Settings(BaseModel):
@@ -52,6 +58,11 @@ class Settings(BaseModel):
     task_failure_criteria: str = ""
     max_tokens_per_day: Natural = 2_000_000
     max_concurrency: Positive = 4
+    api_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8029
+    api_token: Annotated[str, Field(pattern=r"^[!-~]*$", repr=False)] = ""
+    api_allowed_hosts: Annotated[tuple[Host, ...], _FROM_ARRAY] = ()
+    api_cors_origins: Annotated[tuple[Origin, ...], _FROM_ARRAY] = ()
 
     @property
     def uses_model(self) -> bool:
@@ -85,29 +96,50 @@ def load(
         SettingsError: the file is missing or broken, a key is unknown, or a value is of the wrong
             type; the text names the place and the key.
     """
+    return read(files.read_bytes(file), str(file), environment, flags)
+
+
+def read(
+    data: bytes | None,
+    where: str,
+    environment: Mapping[str, str],
+    flags: Mapping[str, object] | None = None,
+) -> Settings:
+    """The settings in the bytes of an `acontext.toml`, None where there is none. `where` names it.
+
+    Raises:
+        SettingsError: it is missing or broken, a key is unknown, or a value is of the wrong type;
+            the text names the place and the key.
+    """
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
-    for key, value in _checked(Settings, file).items():
+    if data is None:
+        raise SettingsError(f"{where} is missing: run `acontext-fs init` there to write it again")
+    for key, value in _checked(Settings, data, where).items():
         if key in _ENVIRONMENT_ONLY:
             raise SettingsError(
-                f"{file} sets {key}, which would be committed: "
+                f"{where} sets {key}, which would be committed: "
                 f"put it into the environment as {variable_of(key)} instead"
             )
-        values[key], places[key] = value, str(file)
+        values[key], places[key] = value, where
     for key in Settings.model_fields:
         for variable in (variable_of(key), *_ALSO.get(key, ())):
             if environment.get(variable):
-                values[key], places[key] = environment[variable], f"the environment ({variable})"
+                value = environment[variable]
+                values[key] = _parts(value) if key in _LISTS else value
+                places[key] = f"the environment ({variable})"
                 break
-    if "OPENAI_API_KEY" in places.get("llm_api_key", "") and places.get("llm_base_url") == str(
-        file
-    ):
+    if "OPENAI_API_KEY" in places.get("llm_api_key", "") and places.get("llm_base_url") == where:
         # That key was made for another endpoint than the one a pulled file may name.
         del values["llm_api_key"]
-    for key, value in (flags or {}).items():
-        if value is not None:
-            values[key], places[key] = value, f"the option --{key.replace('_', '-')}"
+    for key, flag in (flags or {}).items():
+        if flag is not None:
+            values[key], places[key] = flag, f"the option --{key.replace('_', '-')}"
     return _validate(Settings, values, places)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load_space(file: Path) -> SpaceSettings:
@@ -116,9 +148,18 @@ def load_space(file: Path) -> SpaceSettings:
     Raises:
         SettingsError: the file is broken, a key is unknown or a value of the wrong type.
     """
-    if not file.exists():
+    return read_space(files.read_bytes(file), str(file))
+
+
+def read_space(data: bytes | None, where: str) -> SpaceSettings:
+    """The settings in the bytes of a `space.toml`; the defaults for None. `where` names it.
+
+    Raises:
+        SettingsError: it is broken, a key is unknown or a value of the wrong type.
+    """
+    if data is None:
         return SpaceSettings()
-    return SpaceSettings(**_checked(SpaceSettings, file))
+    return SpaceSettings(**_checked(SpaceSettings, data, where))
 
 
 def criteria(settings: Settings, space: SpaceSettings) -> Criteria:
@@ -129,10 +170,7 @@ def criteria(settings: Settings, space: SpaceSettings) -> Criteria:
     )
 
 
-def _read_toml(file: Path, model: type[BaseModel]) -> dict[str, Any]:
-    data = files.read_bytes(file)
-    if data is None:
-        raise SettingsError(f"{file} is missing: run `acontext-fs init` there to write it again")
+def _read_toml(data: bytes, file: str, model: type[BaseModel]) -> dict[str, Any]:
     try:
         values = tomllib.loads(data.decode("utf-8"))
     except ValueError as error:  # Bad TOML, bad UTF-8, or a number of thousands of digits.
@@ -163,15 +201,15 @@ def _is_deep(values: dict[str, Any]) -> bool:
     return any(isinstance(item, dict | list) for item in level)
 
 
-def _too_deep(file: Path) -> str:
+def _too_deep(file: str) -> str:
     return f"{file} is nested deeper than {DEPTH_MAX} levels: make it flatter"
 
 
-def _checked(model: type[BaseModel], file: Path) -> dict[str, Any]:
+def _checked(model: type[BaseModel], data: bytes, file: str) -> dict[str, Any]:
     """What a file says, if every value is of the very type: only the environment holds text."""
-    values = _read_toml(file, model)
+    values = _read_toml(data, file, model)
     plain = {key: value for key, value in values.items() if key not in _ENVIRONMENT_ONLY}
-    _validate(model, plain, dict.fromkeys(values, str(file)), strict=True)
+    _validate(model, plain, dict.fromkeys(values, file), strict=True)
     return values
 
 

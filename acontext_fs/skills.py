@@ -19,6 +19,7 @@ from acontext_fs import layout
 from acontext_fs.errors import InvalidName, SkillInvalid
 from acontext_fs.records import SkillEdit
 from acontext_fs.skill_file import Skill, front_values, parse, render, validate
+from acontext_fs.source import Source, Worktree
 
 __all__ = [
     "Skill",
@@ -26,6 +27,7 @@ __all__ = [
     "catalogue",
     "check_edits",
     "check_path",
+    "files_of",
     "parse",
     "problems",
     "render",
@@ -130,6 +132,27 @@ def snapshot(skills_folder: Path) -> dict[str, bytes]:
                 f"{skills_folder} holds more than {SNAPSHOT_FILES_MAX} files or "
                 f"{SNAPSHOT_BYTES_MAX} bytes: move what is no skill elsewhere"
             )
+    return dict(sorted(found.items()))
+
+
+def files_of(source: Source, space: str) -> dict[str, bytes]:
+    """What `snapshot` tells of the skills of a space, read from any source.
+
+    Raises:
+        SkillInvalid: there is more than `SNAPSHOT_FILES_MAX` or `SNAPSHOT_BYTES_MAX`.
+    """
+    folder = f"{layout.SPACES_FOLDER}/{space}/skills"
+    if not source.holds(folder):
+        return {}
+    if isinstance(source, Worktree):
+        return snapshot(source.root.joinpath(*folder.split("/")))
+    found = {}
+    for path in source.paths(folder):
+        inside = path.removeprefix(f"{folder}/")
+        if all(map(_is_shown, inside.split("/"))) and not inside.endswith(".tmp"):
+            data = source.read(path)
+            if data is not None and len(data) <= SNAPSHOT_FILE_BYTES_MAX:
+                found[inside] = data
     return dict(sorted(found.items()))
 
 

@@ -72,7 +72,7 @@ def of_store(store: Store, chosen: list[Session] | None = None) -> StoreStatus:
 
 def _places(store: Store) -> set[SessionPlace]:
     """Every session there is a file of, and those of which only the progress is left."""
-    found = set(sessions.places(store.layout))
+    found = set(sessions.places(store.source))
     for space in store.layout.space_names():
         for inside, _ in layout.walk_files(store.layout.space(space) / "progress", ".json"):
             place = layout.place_of(f"{layout.SPACES_FOLDER}/{space}/progress/{inside}")

@@ -7,41 +7,123 @@ Store.open(path).space("default").session("x").append({"role": "user", "content"
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from filelock import FileLock, Timeout
 
-from acontext_fs import files, layout, sessions, settings, tasks
+from acontext_fs import files, layout, sessions, settings, skills, tasks
 from acontext_fs.clock import Clock, SystemClock, format_time
 from acontext_fs.errors import DaemonRunning, SessionError, StoreError
 from acontext_fs.layout import Layout, SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Message, MessageFormat, Record, Task
 from acontext_fs.settings import SpaceSettings
+from acontext_fs.source import Source, Worktree
+
+if TYPE_CHECKING:
+    from acontext_fs.index.engine import Rows
+    from acontext_fs.index.index import Index
+    from acontext_fs.revisions import Revisions
 
 
 class Store:
-    """One store on disk. Cheap to make; holds nothing open."""
+    """One store: on disk, in a bare repository, or as it was at a commit. Cheap to make."""
 
-    def __init__(self, root: Path, clock: Clock | None = None) -> None:
+    def __init__(
+        self, root: Path, clock: Clock | None = None, source: Source | None = None
+    ) -> None:
         """Use `open`, which checks that there is a store at `root`."""
         self.root = root
         self.layout = Layout(root)
         self.clock: Clock = clock or SystemClock()
+        self.source: Source = source or Worktree(root)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] | None = None, clock: Clock | None = None) -> Store:
         """The store at or around `path` (default: the current directory).
 
+        A bare repository is a store too: what HEAD holds, for reading.
+
         Raises:
             StoreError: there is none.
         """
-        return cls(layout.find_root(Path(path) if path is not None else Path.cwd()), clock)
+        start = Path(path) if path is not None else Path.cwd()
+        if (start / "HEAD").is_file():
+            from acontext_fs import revisions
+
+            if revisions.is_bare(start):
+                bare = cls(start.resolve(), clock)
+                if not bare.revisions.head():
+                    raise StoreError(f"{bare.root} has no commit yet: push a store into it")
+                return bare.at("HEAD")
+        return cls(layout.find_root(start), clock)
+
+    @property
+    def commit(self) -> str:
+        """The id of the commit this store is read from; "" for the files on disk."""
+        return self.source.commit
+
+    @property
+    def revisions(self) -> Revisions:
+        """The commits of its repository, for reading.
+
+        Raises:
+            StoreError: there is no repository.
+        """
+        from acontext_fs.revisions import Revisions
+
+        return Revisions(self.root)
+
+    def at(self, revision: str) -> Store:
+        """This store as it was at a commit, a branch, a tag, a date or a moment; for reading.
+
+        Raises:
+            UsageError: git knows no such commit.
+            StoreError: there was no store yet.
+        """
+        revisions = self.revisions
+        commit = revisions.resolve(revision)
+        found = revisions.files(commit)
+        if not found.is_store():
+            raise StoreError(
+                f"commit {commit[:10]} of {self.root} holds no acontext.toml: no store"
+            )
+        return Store(self.root, self.clock, found)
+
+    @contextmanager
+    def index(self) -> Iterator[Index]:
+        """The index of this store, brought up to date, for several questions.
+
+        with store.index() as index:
+            index.query("select status, count(*) from tasks group by 1").rows
+
+        Raises:
+            StoreError: there is no git repository, or the files cannot be listed.
+        """
+        from acontext_fs.index.index import Index
+
+        with Index.open(self) as index:
+            index.refresh()
+            yield index
+            index.publish()
+
+    def query(self, sql: str) -> Rows:
+        """The answer to one SQL query on the tables of docs/sql.md.
+
+        Raises:
+            UsageError: it cannot be run; the text says why.
+            StoreError: there is no git repository, or the files cannot be listed.
+        """
+        from acontext_fs.index.engine import Rows
+
+        with self.index() as index, index.stream(sql) as found:
+            return Rows(found.columns, found.types, list(found.rows))
 
     def space(self, name: str) -> Space:
         """One space; it comes into being with its first session.
@@ -53,7 +135,7 @@ class Store:
 
     def spaces(self) -> list[Space]:
         """The spaces there are, by name."""
-        return [Space(self, name) for name in self.layout.space_names()]
+        return [Space(self, name) for name in self.source.space_names()]
 
     def sessions(self) -> list[Session]:
         """All sessions, by space and path."""
@@ -73,13 +155,13 @@ class Space:
         Raises:
             InvalidName: `session_id` cannot be a session id.
         """
-        found = sessions.find(self.store.layout, self.name, session_id)
+        found = sessions.find(self.store.source, self.name, session_id)
         now = self.store.clock.now()
         return Session(self.store, found or sessions.new_place(self.name, session_id, now))
 
     def sessions(self) -> list[Session]:
         """Its sessions, by path."""
-        places = sorted(sessions.places(self.store.layout, self.name))
+        places = sorted(sessions.places(self.store.source, self.name))
         return [Session(self.store, place) for place in places]
 
     def settings(self) -> SpaceSettings:
@@ -88,7 +170,14 @@ class Space:
         Raises:
             SettingsError: the file is broken.
         """
-        return settings.load_space(self.store.layout.space(self.name) / "space.toml")
+        path = self.store.layout.space(self.name) / "space.toml"
+        return settings.read_space(
+            self.store.source.read(self.store.layout.inside(path)), str(path)
+        )
+
+    def skill_files(self) -> dict[str, bytes]:
+        """The files of its skills by path below `skills/`, as `skills.snapshot` tells."""
+        return skills.files_of(self.store.source, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +210,13 @@ class Session:
         Raises:
             UsageError: one of them is no message; nothing was written.
             SessionError: the file cannot be written, or is shorter than what was read of it.
+            StoreError: this is a store as it was at a commit.
         """
+        if self.store.commit:
+            raise StoreError(
+                f"nothing can be appended to {self.place} as it was at {self.store.commit[:10]}: "
+                "append to a checkout of the store"
+            )
         sessions.check_whole(self.store.layout, self.place)
         several = [message] if isinstance(message, Mapping) else list(message)
         lines = [
@@ -144,7 +239,7 @@ class Session:
         Raises:
             SessionError: there is no such session.
         """
-        return sessions.read(self.store.layout, self.place)
+        return sessions.read(self.store.source, self.place)
 
     def messages(self) -> list[Message]:
         """Its messages, in line order."""
@@ -152,7 +247,7 @@ class Session:
 
     def progress(self) -> Progress:
         """How far it has been read and learned."""
-        return sessions.load_progress(self.store.layout, self.place)
+        return sessions.load_progress(self.store.source, self.place)
 
     def tasks(self) -> list[Task]:
         """Its tasks in order, without the planning section."""
@@ -164,27 +259,38 @@ class Session:
         Raises:
             SessionError: the tasks file is damaged.
         """
-        data = files.read_bytes(self.store.layout.path(self.place.tasks_path))
+        data = self.store.source.read(self.place.tasks_path)
         return () if data is None else tasks.decode(data, self.place.tasks_path)
 
 
 def find_sessions(store: Store, name: str) -> list[Session]:
     """The sessions `name` can mean: an id, `<space>.<id>`, `<space>/<id>`, or a session file."""
-    root = store.layout
     path = os.path.abspath(name)
-    if os.path.isfile(path) and Path(path).is_relative_to(root.root):
-        name = root.inside(Path(path))
+    if os.path.isfile(path) and Path(path).is_relative_to(store.root):
+        name = store.layout.inside(Path(path))
     place = layout.place_of(name.replace(os.sep, "/"))
-    if place is not None and root.path(place.session_path).is_file():
+    if place is not None and store.source.stamp(place.session_path) is not None:
         return [Session(store, place)]
     found: set[SessionPlace] = set()
-    for space in root.space_names():
+    for space in store.source.space_names():
         for prefix in ("", f"{space}.", f"{space}/"):
             rest = name.removeprefix(prefix)
             if name.startswith(prefix) and layout.is_session_id(rest):
-                one = sessions.find(root, space, rest)
+                one = sessions.find(store.source, space, rest)
                 found |= {one} if one is not None else set()
     return [Session(store, one) for one in sorted(found)]
+
+
+def public_ids(store: Store) -> dict[SessionPlace, str]:
+    """What every session is called over HTTP: its id, with the space where two have it."""
+    places = list(sessions.places(store.source))
+    counts = Counter(place.session_id for place in places)
+    return {
+        place: place.session_id
+        if counts[place.session_id] == 1
+        else f"{place.space}.{place.session_id}"
+        for place in places
+    }
 
 
 def find_session(store: Store, name: str) -> Session:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import asking
 import commits
 import growth
 import idle
@@ -24,6 +25,7 @@ import tailing
 from harness import Spent, machine, table
 
 BENCHMARKS = {
+    "asking": asking.rows,
     "commits": commits.rows,
     "tailing": tailing.rows,
     "latency": latency.rows,

@@ -16,6 +16,7 @@ class Briefs:
 
     def __init__(self, store: Store, options: Settings, workers: Workers) -> None:
         self._root = store.layout
+        self._source = store.source
         self._options = options
         self._workers = workers
 
@@ -60,7 +61,7 @@ class Briefs:
             if task is None:
                 return None
             lines = {n for first, last in task.lines for n in range(first, last + 1)}
-            messages = sessions.messages_on(self._root, place, lines)
+            messages = sessions.messages_on(self._source, place, lines)
             subject = TaskSubject(task, tuple(messages))
         return LearnWork(
             space=place.space,

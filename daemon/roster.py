@@ -45,7 +45,7 @@ class Roster:
         moved = head != before and not under_way
         if not under_way:
             self._committer.head = head
-        found = {place.session_path: place for place in sessions.places(self._store.layout)}
+        found = {place.session_path: place for place in sessions.places(self._store.source)}
         rules_changed = self._spaces_changed()
         for path in sorted(found.keys() | self.all.keys()):
             session = self.all.get(path)

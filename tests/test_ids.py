@@ -1,4 +1,8 @@
-from uuid import UUID
+import hashlib
+from uuid import UUID, uuid5
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acontext_fs import ids
 
@@ -31,3 +35,10 @@ def test_every_part_of_the_place_and_the_content_make_an_id_another():
     assert len({ids.task_id(*parts) for parts in tasks}) == 4
     batches = [("p", 0, 1, b"x"), ("q", 0, 1, b"x"), ("p", 1, 1, b"x"), ("p", 0, 2, b"x")]
     assert len({ids.batch_id(*parts) for parts in [*batches, ("p", 0, 1, b"y")]}) == 5
+
+
+@given(st.text(), st.text(), st.integers(1, 10**9), st.integers(0, 99), st.binary())
+def test_a_message_id_is_a_version_5_uuid_of_its_place(space, session_id, line, index, data):
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    name = f"message/{space}/{session_id}/{line}/{index}/{digest}"
+    assert ids.message_id(space, session_id, line, index, data) == str(uuid5(ids.NAMESPACE, name))

@@ -271,8 +271,8 @@ def test_a_pipe_in_the_place_of_a_session_is_said_and_nobody_waits_for_it(store)
     for do in (
         lambda: session.append(HELLO),
         lambda: sessions.append_line(session.path, b"x" * 100_000),
-        lambda: sessions.read(store.layout, session.place),
-        lambda: sessions.messages_on(store.layout, session.place, {1}),
+        lambda: sessions.read(store.source, session.place),
+        lambda: sessions.messages_on(store.source, session.place, {1}),
     ):
         with pytest.raises(SessionError, match="it is a pipe or a device, not a file; move it"):
             do()
@@ -282,7 +282,7 @@ def test_a_session_that_cannot_be_read_is_a_session_error(store):
     session = store.space("default").session("s")
     session.path.mkdir(parents=True)
     with pytest.raises(SessionError, match=r"cannot read .*a folder is in the place of a file"):
-        sessions.read(store.layout, session.place)
+        sessions.read(store.source, session.place)
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ def test_records_come_in_line_order_and_what_cannot_be_read_is_among_them(store)
         b'{"type":"event","event":"disk","data":{}}',
         tail=b'{"role":"user","content":"not there yet"}',
     )
-    found = sessions.read(store.layout, place)
+    found = sessions.read(store.source, place)
     kinds = [type(record) for record in found if not isinstance(record, Unreadable)]
     assert kinds == [Message, SessionFact, Message, Message, SessionEvent]
     assert [r.text for r in found if isinstance(r, Message)] == ["a", "b", "c"]
@@ -347,17 +347,17 @@ def test_a_line_without_a_time_takes_the_noted_one_else_that_of_the_session(stor
 
 def test_messages_are_found_by_line(store):
     place = write(store, *[b'{"role":"user","content":"%d"}' % n for n in range(1, 5)])
-    found = sessions.messages_on(store.layout, place, {2, 4})
+    found = sessions.messages_on(store.source, place, {2, 4})
     assert [message.text for message in found] == ["2", "4"]
 
 
 def test_a_patch_on_another_line_reaches_a_message_found_by_line(store):
     place = write(store, b'{"role":"user","content":"one"}', b'{"role":"user","content":"two"}')
-    (message,) = sessions.messages_on(store.layout, place, {2})
+    (message,) = sessions.messages_on(store.source, place, {2})
     patch = {"type": "meta", "message_id": message.id, "meta": {"seen": True}}
     with open(store.layout.path(place.session_path), "ab") as file:
         file.write(orjson.dumps(patch) + b"\n")
-    (patched,) = sessions.messages_on(store.layout, place, {2})
+    (patched,) = sessions.messages_on(store.source, place, {2})
     assert patched.meta == {"seen": True}
 
 

@@ -7,6 +7,7 @@ import pytest
 from acontext_fs import sessions
 from acontext_fs.errors import InvalidName, SessionError
 from acontext_fs.layout import Layout
+from acontext_fs.source import Worktree
 from acontext_fs.store import find_session, find_sessions
 
 HELLO = {"role": "user", "content": "hello"}
@@ -57,7 +58,7 @@ def test_files_with_bad_names_are_left_out_and_listed(tmp_path):
     for name in ("good.jsonl", "b d.jsonl", "aux.jsonl", "note.txt"):
         (folder / name).touch()
     (folder / "2026" / "f.jsonl").mkdir(parents=True)
-    assert [place.session_id for place in sessions.places(root)] == ["good"]
+    assert [place.session_id for place in sessions.places(Worktree(tmp_path))] == ["good"]
     assert sessions.misplaced(root) == [
         "spaces/a/sessions/2026/f.jsonl: a folder is in the place of a session",
         "spaces/a/sessions/aux.jsonl: its name breaks the rules for session ids",
@@ -77,8 +78,8 @@ def test_a_session_in_a_folder_git_cannot_hold_is_left_out_and_listed(tmp_path, 
         pytest.skip("this disk holds no such name")
     (folder / "x.jsonl").touch()
     (folder / "b d.jsonl").touch()
-    assert list(sessions.places(root)) == []
-    assert sessions.find(root, "a", "x") is None
+    assert list(sessions.places(Worktree(tmp_path))) == []
+    assert sessions.find(Worktree(tmp_path), "a", "x") is None
     assert sessions.misplaced(root) == [
         f"spaces/a/sessions/{name}/2026/b d.jsonl: its name breaks the rules for session ids",
         f"spaces/a/sessions/{name}/2026/x.jsonl: a folder above it has a name that git cannot hold",
@@ -94,7 +95,7 @@ def test_a_name_that_is_not_utf_8_is_listed_in_text_that_can_be_printed(tmp_path
         pytest.skip("this disk holds no such name")
     for path in (folder + b"/x.jsonl", folder + b".jsonl"):
         open(path, "wb").close()
-    assert list(sessions.places(root)) == []
+    assert list(sessions.places(Worktree(tmp_path))) == []
     assert sessions.misplaced(root) == [
         "spaces/a/sessions/\\udcff.jsonl: its name breaks the rules for session ids",
         "spaces/a/sessions/\\udcff/x.jsonl: a folder above it has a name that git cannot hold",

@@ -164,6 +164,55 @@ def test_the_criteria_of_a_space_go_before_those_of_the_store():
     assert (found.success, found.failure) == ("a", "c")
 
 
+def test_the_token_of_the_api_is_a_secret_as_the_key_is(file):
+    found = settings.load(file, {"ACONTEXT_FS_API_TOKEN": "very-secret"})
+    assert found.api_token == "very-secret"
+    assert "very-secret" not in repr(found) + str(found)
+    file.write_text('api_token = "very-secret"')
+    with pytest.raises(SettingsError, match="ACONTEXT_FS_API_TOKEN") as raised:
+        settings.load(file, {})
+    assert "very-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("token", ["two words", "line\nbreak", "\N{SNOWMAN}", " "])
+def test_a_token_that_no_header_can_carry_is_refused_without_being_shown(file, token):
+    with pytest.raises(SettingsError, match="api_token from the environment") as raised:
+        settings.load(file, {"ACONTEXT_FS_API_TOKEN": token})
+    assert repr(token) not in str(raised.value)
+
+
+def test_a_list_is_an_array_in_the_file_and_text_with_commas_in_the_environment(file):
+    assert settings.load(file, {}).api_allowed_hosts == ()
+    file.write_text('api_allowed_hosts = ["box", "box.lan"]')
+    assert settings.load(file, {}).api_allowed_hosts == ("box", "box.lan")
+    environment = {"ACONTEXT_FS_API_ALLOWED_HOSTS": " a.example ,,[::2], *"}
+    assert settings.load(file, environment).api_allowed_hosts == ("a.example", "[::2]", "*")
+    environment = {"ACONTEXT_FS_API_CORS_ORIGINS": "https://a.example,http://localhost:3000"}
+    found = settings.load(file, environment).api_cors_origins
+    assert found == ("https://a.example", "http://localhost:3000")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "api_port = 65536",
+        "api_port = -1",
+        "api_port = '8029'",
+        "api_host = ''",
+        "api_allowed_hosts = 'box'",
+        "api_allowed_hosts = [4]",
+        "api_allowed_hosts = ['box:80']",
+        "api_allowed_hosts = ['http://box']",
+        "api_cors_origins = ['*']",
+        "api_cors_origins = ['https://a.example/']",
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_with_its_place(file, line):
+    file.write_text(line)
+    with pytest.raises(SettingsError, match=f"^{line.split()[0]} from {re.escape(str(file))} is "):
+        settings.load(file, {})
+
+
 def documented(heading: str) -> dict[str, list[str]]:
     """The rows of the table below a heading of the documentation, by key."""
     text = DOCS.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
@@ -181,7 +230,7 @@ def test_every_setting_is_documented_with_its_variable_and_default_and_nothing_e
     for key, field in Settings.model_fields.items():
         default, variable, meaning = rows[key]
         assert f"`{settings.variable_of(key)}`" in variable, key
-        assert default == ("none" if field.default == "" else f"`{field.default}`"), key
+        assert default == ("none" if field.default in ("", ()) else f"`{field.default}`"), key
         assert len(meaning) > 20, key
 
 

@@ -12,7 +12,7 @@ import sys
 import click
 
 from acontext_fs import __version__
-from acontext_fs.cli import demo, read, run, write
+from acontext_fs.cli import demo, read, run, serve, sql, write
 from acontext_fs.errors import AcontextError, UsageError
 
 
@@ -48,8 +48,9 @@ def cli(context: click.Context, store_path: str | None) -> None:
 for command in (
     demo.demo,
     run.init,
-    run.up,
+    serve.up,
     run.daemon,
+    serve.serve,
     write.append,
     run.flush,
     run.learn,
@@ -59,6 +60,9 @@ for command in (
     read.tasks,
     read.skills,
     read.log,
+    sql.search,
+    sql.sql,
+    sql.index,
 ):
     cli.add_command(command)
 

@@ -10,6 +10,7 @@ import click
 from acontext_fs.cli import show, wiring
 
 if TYPE_CHECKING:
+    from acontext_fs.index.index import Index
     from acontext_fs.records import Message, Task
     from acontext_fs.status import SessionStatus, StoreStatus
     from acontext_fs.store import Session, Store
@@ -107,66 +108,105 @@ def _status_json(found: StoreStatus, store: Store) -> dict[str, Any]:
 def sessions(store_path: str | None, space: str | None, as_json: bool) -> None:
     """List the sessions, by space and path."""
     store = wiring.open_store(store_path)
-    found = store.space(space).sessions() if space else store.sessions()
-    if as_json:
-        show.print_json([_session_json(session) for session in found])
-        return
-    rows = []
-    for session in found:
-        progress = session.progress()
-        user = progress.facts.get("user", "")
-        rows.append((session.place, progress.cursor.line, progress.messages, user))
-    show.table(("session", "lines read", "messages", "user"), rows)
+    if space is not None:
+        space = store.space(space).name
+    with store.index() as index:
+        chosen = "where space = ?" if space else ""
+        found = index.query(
+            f"select * from sessions {chosen} order by space, path", [space] if space else []
+        ).dicts()
+        if as_json:
+            show.print_json([_session_json(index, row) for row in found])
+            return
+    rows = [
+        (
+            f"{row['space']}/{row['session_id']}",
+            f"{row['lines_read']} of {row['line_count']}",
+            row["message_count"],
+            row["task_count"],
+            row["tokens"],
+            row["user_id"] or "",
+        )
+        for row in found
+    ]
+    show.table(("session", "lines read", "messages", "tasks", "tokens", "user"), rows)
 
 
-def _session_json(session: Session) -> dict[str, Any]:
-    progress = session.progress()
-    facts = progress.facts
+def _session_json(index: Index, row: dict[str, Any]) -> dict[str, Any]:
+    import orjson
+
+    from acontext_fs import json_shapes
+    from acontext_fs.index.values import plain
+    from acontext_fs.layout import SessionPlace
+
+    stem = row["path"].split("/", 3)[3].removesuffix(".jsonl")
     return {
-        "id": session.id,
-        "space": session.place.space,
-        "path": session.place.session_path,
-        "user_id": facts.get("user"),
-        "configs": facts.get("configs"),
-        "disable_task_tracking": facts.get("disable_task_tracking") is True,
-        "lines_read": progress.cursor.line,
-        "messages": progress.messages,
-        "unreadable": progress.unreadable,
+        **json_shapes.session(
+            index.public_id(SessionPlace(row["space"], stem)),
+            space=row["space"],
+            facts=orjson.loads(row["facts"]),
+            created_at=str(plain(row["created_at"])),
+            updated_at=str(plain(row["updated_at"])),
+        ),
+        "path": row["path"],
+        "lines": row["line_count"],
+        "lines_read": row["lines_read"],
+        "messages": row["message_count"],
+        "unreadable": row["unreadable_count"],
+        "tasks": row["task_count"],
+        "tokens": row["tokens"],
     }
 
 
 @click.command(short_help="Print the messages of a session.")
 @click.argument("session", metavar="SESSION")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["acontext", "openai", "anthropic", "gemini"]),
+    help="Print JSON in this shape.  [default: acontext, with --json]",
+)
+@show.at_option
 @show.json_option
 @click.pass_obj
-def messages(store_path: str | None, session: str, as_json: bool) -> None:
-    """Print the messages of SESSION, as they are understood."""
+def messages(
+    store_path: str | None, session: str, format_name: str | None, at: str | None, as_json: bool
+) -> None:
+    """Print the messages of SESSION, as they are understood, or in the shape of a provider's API.
+
+    What a shape cannot hold (docs/conversions.md) is named on stderr.
+    """
     from acontext_fs.store import find_session
 
-    found = find_session(wiring.open_store(store_path), session).messages()
-    if as_json:
-        show.print_json([_message_json(message) for message in found])
+    found = find_session(wiring.open_store(store_path, at), session)
+    if format_name or as_json:
+        show.print_json(_converted(found, format_name or "acontext"))
         return
-    for message in found:
+    for message in found.messages():
         for text in _message_lines(message):
             click.echo(text)
 
 
-def _message_json(message: Message) -> dict[str, Any]:
-    return {
-        "id": message.id,
-        "role": message.role,
-        "original_role": message.original_role or None,
-        "name": message.name or None,
-        "line": message.line,
-        "created_at": message.created_at,
-        "format": message.format,
-        "parts": [
-            {"type": part.type, "text": part.text, "meta": dict(part.meta)}
-            for part in message.parts
-        ],
-        "meta": dict(message.meta),
-    }
+def _converted(session: Session, format_name: Any) -> list[dict[str, Any]]:
+    from acontext_fs import json_shapes
+    from acontext_fs.formats.convert import convert
+    from acontext_fs.store import public_ids
+    from acontext_fs.transcripts import load
+
+    found = load(session.store.source, session.place)
+    if format_name == "acontext":
+        return json_shapes.messages(
+            found.messages,
+            session_id=public_ids(session.store)[session.place],
+            every=found.messages,
+            tasks=found.tasks,
+            progress=found.progress,
+            is_tracked=found.facts.get("disable_task_tracking") is not True,
+        )
+    converted = convert(found.messages, format_name)
+    for loss in converted.lost:
+        show.note(f"not in {format_name}: {loss}")
+    return converted.items
 
 
 def _message_lines(message: Message) -> list[str]:
@@ -184,19 +224,23 @@ def _message_lines(message: Message) -> list[str]:
 @click.command(short_help="Print the tasks of a session, or of all.")
 @click.argument("session", required=False, metavar="[SESSION]")
 @click.option("--planning", is_flag=True, help="With the planning section (order 0).")
+@show.at_option
 @show.json_option
 @click.pass_obj
-def tasks(store_path: str | None, session: str | None, planning: bool, as_json: bool) -> None:
+def tasks(
+    store_path: str | None, session: str | None, planning: bool, at: str | None, as_json: bool
+) -> None:
     """Print the tasks of SESSION in order, with what was done for each; or those of all."""
-    from acontext_fs.store import find_session
+    from acontext_fs.store import find_session, public_ids
 
-    store = wiring.open_store(store_path)
+    store = wiring.open_store(store_path, at)
     chosen = [find_session(store, session)] if session else store.sessions()
     found = [(one, task) for one in chosen for task in one.all_tasks()]
     found = [(one, task) for one, task in found if planning or not task.is_planning]
     if as_json:
-        ids = {one.place: _ids_by_line(one) for one in dict(found)}
-        show.print_json([_task_json(task, ids[one.place]) for one, task in found])
+        names = public_ids(store)
+        ids = {one: _ids_by_line(one) for one in dict(found)}
+        show.print_json([_task_json(one, task, names[one.place], ids[one]) for one, task in found])
         return
     for one, task in found:
         click.echo(
@@ -213,40 +257,45 @@ def tasks(store_path: str | None, session: str | None, planning: bool, as_json: 
 
 def _ids_by_line(session: Session) -> dict[int, list[str]]:
     """The ids of the session's messages by line; empty when its file is gone."""
+    from acontext_fs import json_shapes
     from acontext_fs.errors import SessionError
 
-    found: dict[int, list[str]] = {}
     try:
-        for message in session.messages():
-            found.setdefault(message.line, []).append(message.id)
+        return json_shapes.ids_by_line(session.messages())
     except SessionError:
         return {}
-    return found
 
 
-def _task_json(task: Task, ids: dict[int, list[str]]) -> dict[str, Any]:
-    from acontext_fs import tasks as task_files
+def _task_json(
+    session: Session, task: Task, public_id: str, ids: dict[int, list[str]]
+) -> dict[str, Any]:
+    from acontext_fs import json_shapes
 
-    lines = [line for first, last in task.lines for line in range(first, last + 1)]
-    value = task_files.to_json(task)
-    value["message_ids"] = [message_id for line in lines for message_id in ids.get(line, [])]
-    return value
+    return json_shapes.task(
+        task,
+        session_id=public_id,
+        space=session.place.space,
+        message_ids=json_shapes.message_ids(task.lines, ids),
+    )
 
 
 @click.command(short_help="List the skills, or print the files of one.")
 @click.argument("skill", required=False, metavar="[SKILL]")
 @click.option("--space", default=None, help="Only those of one space.")
+@show.at_option
 @show.json_option
 @click.pass_obj
-def skills(store_path: str | None, skill: str | None, space: str | None, as_json: bool) -> None:
+def skills(
+    store_path: str | None, skill: str | None, space: str | None, at: str | None, as_json: bool
+) -> None:
     """List the skills of every space; or print the files of SKILL (`name` or `space.name`)."""
     from acontext_fs import skills as skill_files
     from acontext_fs.errors import StoreError
 
-    store = wiring.open_store(store_path)
+    store = wiring.open_store(store_path, at)
     rows = []
-    for name in [store.space(space).name] if space else store.layout.space_names():
-        files = skill_files.snapshot(store.layout.skills(name))
+    for name in [store.space(space).name] if space else store.source.space_names():
+        files = store.space(name).skill_files()
         for problem in skill_files.problems(files):
             show.note(f"{name}: {problem}")
         for one in skill_files.catalogue(files):

@@ -1,9 +1,10 @@
-"""Commands that make a store and process it: init, up, daemon, flush, learn."""
+"""Commands that make a store and process it: init, daemon, flush, learn."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -40,26 +41,33 @@ def init(store_path: str | None, path: str | None) -> None:
     show.note(f"{root} is {'now a store' if written else 'a store already'}")
 
 
-@click.command(short_help="Run the daemon (and, in a later version, the API).")
-@click.pass_obj
-def up(store_path: str | None) -> None:
-    """Watch the store and process what is appended, until Ctrl-C. The same as `daemon` for now."""
-    _run_daemon(store_path, "up")
-
-
 @click.command(short_help="Run the daemon until Ctrl-C.")
 @click.pass_obj
 def daemon(store_path: str | None) -> None:
     """Watch the store and turn new lines into tasks and skills, until Ctrl-C or SIGTERM."""
-    _run_daemon(store_path, "daemon")
+    run_daemon(store_path, "daemon")
 
 
-def _run_daemon(store_path: str | None, command: str) -> None:
+def run_daemon(
+    store_path: str | None,
+    command: str,
+    beside: Callable[[Store, Settings], AbstractContextManager[None]] | None = None,
+) -> None:
+    """Be the daemon of a store until a signal; `beside` makes what runs as long as it does.
+
+    Raises:
+        AcontextError: it cannot begin.
+    """
     from acontext_fs.store import own
 
     store = wiring.open_store(store_path)
+    if store.commit:
+        raise StoreError(f"{store.root} is a bare repository: run the daemon in a clone of it")
     options = wiring.load_settings(store)
-    with own(store.layout, command, store.clock):
+    with (
+        own(store.layout, command, store.clock),
+        beside(store, options) if beside is not None else nullcontext(),
+    ):
         service = wiring.service(store, options, _print_event)
 
         def stop(number: int, frame: FrameType | None) -> None:

@@ -13,6 +13,8 @@ _HIDDEN = "\N{REPLACEMENT CHARACTER}"
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
+at_option = click.option("--at", metavar="COMMIT|DATE", help="As it was then.")
+
 
 def print_json(value: Any) -> None:
     """One JSON value on stdout."""
@@ -56,6 +58,32 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         return
     for row in [list(headings), *cells]:
         click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal's stderr; call what it gives with how many are done, and of how many.
+
+    It shows itself when there is enough to be done, and never elsewhere than on a terminal.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, visible=False)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=total > COUNTED_FROM)
+
+        yield advance
+
+
+COUNTED_FROM = 200
+"""Fewer things than this are done before anybody looks."""
 
 
 @contextmanager

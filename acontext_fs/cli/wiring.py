@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from acontext_fs.api.reader import Changes, Reader
     from acontext_fs.daemon.budget import Budget
     from acontext_fs.daemon.gate import Event
     from acontext_fs.daemon.service import Service
     from acontext_fs.daemon.work import Workers
+    from acontext_fs.index.index import Index
     from acontext_fs.settings import Settings
     from acontext_fs.store import Store
 
 
-def open_store(path: str | None) -> Store:
-    """The store a command works on.
+def open_store(path: str | None, at: str | None = None) -> Store:
+    """The store a command works on, or as it was `at` a commit or date.
 
     Raises:
         StoreError: there is none.
+        UsageError: git knows no such commit.
     """
     from acontext_fs.store import Store
 
-    return Store.open(path)
+    store = Store.open(path)
+    return store.at(at) if at else store
 
 
-def load_settings(store: Store) -> Settings:
-    """The store's settings, with what the environment says.
+def load_settings(store: Store, **flags: object) -> Settings:
+    """The store's settings, with what the environment and options (None: not given) say.
 
     Raises:
         SettingsError: one of them is wrong.
     """
-    from acontext_fs import settings
-
-    return settings.load(store.layout.settings, os.environ)
+    return _settings(store, os.environ, flags)
 
 
 def rules_settings(store: Store) -> Settings:
     """The store's settings as if no model were configured anywhere."""
-    from acontext_fs import settings
+    return _settings(store, {})
 
-    return settings.load(store.layout.settings, {})
+
+def _settings(
+    store: Store, environment: Mapping[str, str], flags: Mapping[str, object] | None = None
+) -> Settings:
+    from acontext_fs import layout, settings
+
+    data = store.source.read(layout.SETTINGS_FILE)
+    return settings.read(data, str(store.layout.settings), environment, flags)
 
 
 def service(store: Store, options: Settings, report: Callable[[Event], None]) -> Service:
@@ -102,6 +112,32 @@ def workers(options: Settings, spent: Budget) -> Workers:
         budget_reason=spent.reason,
         close=model.close,
     )
+
+
+def reader(index: Index, options: Settings, changes: Changes) -> Reader:
+    """What the API reads from."""
+    from acontext_fs.api.reader import Reader
+
+    return Reader(index.store, index, settings=options, changes=changes)
+
+
+def app(source: Reader, options: Settings) -> Callable[..., object]:
+    """The API, guarded as the settings say. Whoever has the token may call it by any name."""
+    from acontext_fs.api.app import create_app
+    from acontext_fs.api.safety import ApiOptions
+
+    any_host = ("*",) if options.api_token else ()
+    guard = ApiOptions(
+        token=options.api_token,
+        allowed_hosts=options.api_allowed_hosts or any_host,
+        cors_origins=options.api_cors_origins,
+    )
+    return create_app(source, guard)
+
+
+def environment() -> dict[str, str]:
+    """For a process of ours: what this one has, and where it found what it imported."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def describe(options: Settings) -> str:

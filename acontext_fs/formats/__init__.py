@@ -1,4 +1,4 @@
-"""What the lines of a session mean: one module a format, one way in.
+"""What the lines of a session mean: one module a format, one way in, and `convert` the way out.
 
 A line is one of our own kinds (a stamped message, session facts, an event, a patch of a message's
 meta), or a message as a provider writes it, recognised by its shape. Anything else is
@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from acontext_fs import clock, ids, jsonl
 from acontext_fs.formats import acontext, anthropic, gemini, openai
 from acontext_fs.formats.body import Body, string
+from acontext_fs.formats.convert import Converted, convert
+from acontext_fs.formats.writing import Loss
 from acontext_fs.records import (
     Line,
     Message,
@@ -23,6 +25,17 @@ from acontext_fs.records import (
     SessionFact,
     Unreadable,
 )
+
+__all__ = [
+    "TIME_KEYS",
+    "Converted",
+    "Loss",
+    "convert",
+    "is_message",
+    "read_line",
+    "read_values",
+    "recognise",
+]
 
 TIME_KEYS = ("created_at", "timestamp", "ts")
 """Where a record may carry its own time."""
@@ -55,9 +68,10 @@ class _Place(NamedTuple):
     session_id: str
     time: str
 
-    def new_id(self) -> str:
-        line = self.line
-        return ids.message_id(self.space, self.session_id, line.number, self.nth, line.data)
+
+def _new_id(place: _Place) -> str:
+    line, nth, space, session_id, _ = place
+    return ids.message_id(space, session_id, line.number, nth, line.data)
 
 
 def is_message(value: Mapping[str, Any]) -> bool:
@@ -90,6 +104,8 @@ def read_values(
     `time` (RFC 3339) is for records that carry none of their own. Never raises: what makes no
     sense is `Unreadable`, and an odd piece of a message is a `data` part.
     """
+    if len(values) == 1:  # As nearly always; this is the hot path.
+        return (_read(values[0], _Place(line, 0, space, session_id, time)),)
     return tuple(
         _read(value, _Place(line, index, space, session_id, time))
         for index, value in enumerate(values)
@@ -98,18 +114,19 @@ def read_values(
 
 def _read(value: dict[str, Any], place: _Place) -> Record:
     kind = value.get("type")
-    if kind == "message" and "blob" in value:
-        return _read_stamped(value, place)
-    if kind == "session":
-        values = {key: item for key, item in value.items() if key != "type"}
-        return SessionFact(place.line.number, values)
-    if kind == "event":
-        return _read_event(value, place)
-    if kind == "meta":
-        return _read_patch(value, place)
+    if kind is not None:
+        if kind == "message" and "blob" in value:
+            return _read_stamped(value, place)
+        if kind == "session":
+            values = {key: item for key, item in value.items() if key != "type"}
+            return SessionFact(place.line.number, values)
+        if kind == "event":
+            return _read_event(value, place)
+        if kind == "meta":
+            return _read_patch(value, place)
     if _fits_a_provider(value):
         name = recognise(value)
-        return _message(name, _FORMATS[name].read(value), value, {}, place.new_id(), place)
+        return _message(name, _FORMATS[name].read(value), value, None, _new_id(place), place)
     return Unreadable(place.line.number, _why_unknown(value))
 
 
@@ -159,30 +176,28 @@ def _read_stamped(value: dict[str, Any], place: _Place) -> Record:
     if isinstance(stamped, str):
         return Unreadable(place.line.number, stamped)
     name, blob = stamped
-    meta = value.get("meta")
-    own_id = string(value.get("id")) or place.new_id()
-    body = _FORMATS[name].read(blob)
-    return _message(name, body, value, meta if isinstance(meta, dict) else {}, own_id, place)
+    own_id = string(value.get("id")) or _new_id(place)
+    return _message(name, _FORMATS[name].read(blob), value, value.get("meta"), own_id, place)
 
 
 def _message(
     name: MessageFormat,
     body: Body,
     value: Mapping[str, Any],
-    meta: Mapping[str, Any],
+    meta: Any,
     own_id: str,
     place: _Place,
 ) -> Message:
     return Message(
-        id=own_id,
-        role=body.role,
-        parts=body.parts,
-        line=place.line.number,
-        created_at=_time(value, place),
-        format=name,
-        original_role=body.original_role,
-        name=body.name,
-        meta=meta,
+        own_id,
+        body.role,
+        body.parts,
+        place.line.number,
+        _time(value, place),
+        body.source_format or name,
+        body.original_role,
+        body.name,
+        {**(body.meta or {}), **(meta if isinstance(meta, dict) else {})},
     )
 
 
@@ -199,7 +214,7 @@ def _read_event(value: dict[str, Any], place: _Place) -> Record:
         return Unreadable(place.line.number, 'an event line without a name in "event"')
     data = value.get("data")
     return SessionEvent(
-        id=string(value.get("id")) or place.new_id(),
+        id=string(value.get("id")) or _new_id(place),
         line=place.line.number,
         created_at=_time(value, place),
         event=event,

@@ -10,11 +10,13 @@ from typing import Any
 
 from acontext_fs.formats.body import (
     Body,
+    beside,
     data_part,
     items,
     json_text,
     meta_of,
     original_role,
+    result_parts,
     string,
 )
 from acontext_fs.records import Part
@@ -34,6 +36,14 @@ _OWN_BLOCKS = frozenset(
         "search_result",
     }
 )
+_CALLS = ("tool_use", "server_tool_use")
+_TEXT = frozenset({"type", "text", "cache_control", "citations"})
+_CALL = frozenset({"type", "id", "name", "input", "cache_control"})
+_RESULT = frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"})
+_MEDIA = frozenset({"type", "source", "title", "context", "citations", "cache_control"})
+_THINKING = frozenset({"type", "thinking", "signature"})
+_REDACTED = frozenset({"type", "data"})
+_MEDIA_KEPT = ("title", "context", "citations", "cache_control")
 
 
 def is_own(content: Any) -> bool:
@@ -46,26 +56,30 @@ def is_own(content: Any) -> bool:
 def read(blob: Mapping[str, Any]) -> Body:
     """The body of one message; `blob["role"]` is one of `ROLES`."""
     role = blob["role"]
-    parts = tuple(part for block in items(blob.get("content")) for part in _block(block))
-    return Body("assistant" if role == "assistant" else "user", parts, original_role(role))
+    parts: list[Part] = []
+    for block in items(blob.get("content")):
+        if (
+            block.__class__ is dict
+            and block.get("type") == "tool_result"
+            and isinstance(block.get("tool_use_id"), str)
+        ):
+            parts.extend(_read_result(block))
+        else:
+            parts.append(_read_block(block))
+    return Body("assistant" if role == "assistant" else "user", tuple(parts), original_role(role))
 
 
-def _block(block: Any) -> tuple[Part, ...]:
+def _read_block(block: Any) -> Part:
     if isinstance(block, str):
-        return (Part("text", block),)
+        return Part("text", block, {})
     if not isinstance(block, dict):
-        return (data_part(block),)
+        return data_part(block)
     kind = block.get("type")
-    if kind == "tool_result" and isinstance(block.get("tool_use_id"), str):
-        return _result(block)
-    return (_single(kind, block),)
-
-
-def _single(kind: Any, block: dict[str, Any]) -> Part:
-    shared = meta_of(block, ("cache_control",))
     if kind == "text" and isinstance(block.get("text"), str):
-        return Part("text", block["text"], {**shared, **meta_of(block, ("citations",))})
-    if kind in ("tool_use", "server_tool_use") and isinstance(block.get("name"), str):
+        plain = len(block) == 2
+        meta = {} if plain else beside(block, _TEXT, ("cache_control", "citations"))
+        return Part("text", block["text"], meta)
+    if kind in _CALLS and isinstance(block.get("name"), str):
         given = block.get("input")
         meta = {
             "id": string(block.get("id")),
@@ -73,43 +87,37 @@ def _single(kind: Any, block: dict[str, Any]) -> Part:
             "arguments": json_text({} if given is None else given),
             "type": kind,
         }
-        return Part("tool-call", meta={**meta, **shared})
+        return Part("tool-call", "", meta | beside(block, _CALL, ("cache_control",)))
     if kind == "thinking" and isinstance(block.get("thinking"), str):
-        return Part("thinking", block["thinking"], meta_of(block, ("signature",)))
+        kept = ("signature",) if block.get("signature") else ()
+        return Part("thinking", block["thinking"], beside(block, _THINKING, kept))
     if kind == "redacted_thinking":
-        return Part("redacted_thinking", meta=meta_of(block, ("data",)))
+        return Part("redacted_thinking", "", beside(block, _REDACTED, ("data",)))
     if kind in ("image", "document") and isinstance(block.get("source"), dict):
-        return _media(kind, block, block["source"], shared)
+        return _read_media(block, block["source"])
     return data_part(block)
 
 
-def _media(
-    kind: str, block: dict[str, Any], source: dict[str, Any], shared: dict[str, Any]
-) -> Part:
+def _read_media(block: dict[str, Any], source: dict[str, Any]) -> Part:
     """An image or document; a document given as text keeps it as the part's text."""
-    source_type = source.get("type")
-    if source_type not in ("base64", "url", "text", "file"):
+    kind = source.get("type")
+    if kind not in ("base64", "url", "text", "file"):
         return data_part(block)
     meta = meta_of(source, ("type", "media_type", "url", "file_id"))
-    meta |= meta_of(block, ("title", "context", "citations")) | shared
     text = ""
-    if source_type == "text":
+    if kind == "text":
         text = string(source.get("data"))
     elif source.get("data") is not None:
         meta["data"] = source["data"]
-    return Part("image" if kind == "image" else "file", text, meta)
+    meta |= beside(block, _MEDIA, _MEDIA_KEPT)
+    return Part("image" if block["type"] == "image" else "file", text, meta)
 
 
-def _result(block: dict[str, Any]) -> tuple[Part, ...]:
+def _read_result(block: dict[str, Any]) -> tuple[Part, ...]:
     """A tool's result; what is not text in it follows as parts that name the same call."""
-    call = block["tool_use_id"]
-    inner = [part for piece in items(block.get("content")) for part in _block(piece)]
-    text = "".join(part.text for part in inner if part.type == "text")
-    meta = {"tool_call_id": call, "is_error": block.get("is_error") is True}
-    meta |= meta_of(block, ("cache_control",))
-    rest = (
-        Part(part.type, part.text, {**part.meta, "tool_call_id": call})
-        for part in inner
-        if part.type != "text"
-    )
-    return (Part("tool-result", text, meta), *rest)
+    meta = {"tool_call_id": block["tool_use_id"], "is_error": block.get("is_error") is True}
+    meta |= beside(block, _RESULT, ("cache_control",))
+    content = block.get("content")
+    if isinstance(content, str):
+        return (Part("tool-result", content, meta),)
+    return result_parts(meta, [_read_block(piece) for piece in items(content)])

@@ -5,52 +5,65 @@ Format: https://ai.google.dev/api/caching#Content (Content and Part).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from acontext_fs.formats.body import (
     Body,
+    beside,
     data_part,
     items,
     json_text,
     media_type_part,
-    meta_of,
     original_role,
+    result_parts,
     string,
 )
 from acontext_fs.records import Part
 
 ROLES = frozenset({"user", "model", "assistant", "system", "function"})
 BODY_KEYS = frozenset({"parts"})
-_WRAPPERS = ("output", "result", "error")
+WRAPPERS = ("output", "result", "error")
+"""Under one of these keys a function's plain text is given, since the API wants an object."""
+
+_SIGNATURES = ("thoughtSignature", "thought_signature")
+_TEXT = frozenset({"text", "thought", *_SIGNATURES})
+_CALL = frozenset({"id", "name", "args"})
+_RESPONSE = frozenset({"id", "name", "response", "parts"})
+_MEDIA = frozenset(
+    {"mimeType", "mime_type", "data", "fileUri", "file_uri", "displayName", "display_name"}
+)
 
 
 def read(blob: Mapping[str, Any]) -> Body:
     """The body of one content; `blob["role"]` is one of `ROLES`."""
     role = blob["role"]
-    parts = tuple(_part(part) for part in items(blob.get("parts")))
+    parts: list[Part] = []
+    for part in items(blob.get("parts")):
+        parts.extend(_read_part(part))
     return Body(
-        "assistant" if role in ("model", "assistant") else "user", parts, original_role(role)
+        "assistant" if role in ("model", "assistant") else "user", tuple(parts), original_role(role)
     )
 
 
-def _part(part: Any) -> Part:
+def _read_part(part: Any) -> tuple[Part, ...]:
     if isinstance(part, str):
-        return Part("text", part)
+        return (Part("text", part, {}),)
     if not isinstance(part, dict):
-        return data_part(part)
-    signature = _either(part, "thoughtSignature", "thought_signature")
-    signed = {} if signature is None else {"thought_signature": signature}
+        return (data_part(part),)
     text = part.get("text")
     if isinstance(text, str):
-        if part.get("thought") is True:
-            return Part("thinking", text, {} if signature is None else {"signature": signature})
-        return Part("text", text, signed)
-    for camel, snake, read_piece in _PIECES:
+        if len(part) == 1:
+            return (Part("text", text, {}),)
+        thought = part.get("thought") is True
+        key = "signature" if thought else "thought_signature"
+        return (Part("thinking" if thought else "text", text, _beside(part, _TEXT, key)),)
+    for camel, snake, known, read_piece in _PIECES:
         piece = _either(part, camel, snake)
         if isinstance(piece, dict):
-            return read_piece(part, piece, signed)
-    return data_part(part)
+            meta = {} if len(part) == 1 else _beside(part, known, "thought_signature")
+            return read_piece(part, piece, meta)
+    return (data_part(part),)
 
 
 def _either(part: Mapping[str, Any], camel: str, snake: str) -> Any:
@@ -58,40 +71,78 @@ def _either(part: Mapping[str, Any], camel: str, snake: str) -> Any:
     return part.get(snake) if value is None else value
 
 
-def _call(part: dict[str, Any], call: dict[str, Any], signed: dict[str, Any]) -> Part:
+def _beside(part: dict[str, Any], known: frozenset[str], signature_key: str) -> dict[str, Any]:
+    """A part's signature, and what nobody knows."""
+    meta = beside(part, known, ())
+    signature = _either(part, *_SIGNATURES)
+    if signature is not None:
+        meta[signature_key] = signature
+    return meta
+
+
+def _note_unknown(
+    meta: dict[str, Any], name: str, piece: dict[str, Any], known: frozenset[str]
+) -> None:
+    """Note what nobody knows of a piece inside a part."""
+    if not piece.keys() <= known and (inner := beside(piece, known, ())):
+        meta["extra"] = {**meta.get("extra", {}), name: inner["extra"]}
+
+
+def _read_call(
+    part: dict[str, Any], call: dict[str, Any], meta: dict[str, Any]
+) -> tuple[Part, ...]:
     if not isinstance(call.get("name"), str):
-        return data_part(part)
+        return (data_part(part),)
     given = call.get("args")
-    meta = {"name": call["name"], "arguments": json_text({} if given is None else given)}
     if isinstance(call.get("id"), str):
-        meta = {"id": call["id"], **meta}
-    return Part("tool-call", meta={**meta, "type": "function", **signed})
+        meta["id"] = call["id"]
+    meta["name"] = call["name"]
+    meta["arguments"] = json_text({} if given is None else given)
+    meta["type"] = "function"
+    _note_unknown(meta, "functionCall", call, _CALL)
+    return (Part("tool-call", "", meta),)
 
 
-def _response(part: dict[str, Any], result: dict[str, Any], signed: dict[str, Any]) -> Part:
-    """A function's response.
+def _read_response(
+    part: dict[str, Any], result: dict[str, Any], meta: dict[str, Any]
+) -> tuple[Part, ...]:
+    """A function's response, and behind it the media it came with.
 
     The API wants an object, so text comes as {"output": text}: `wrapped` keeps the key, the part
-    the text.
+    the text. An empty object is an empty text.
     """
-    meta: dict[str, Any] = dict(signed)
     if isinstance(result.get("id"), str):
         meta["tool_call_id"] = result["id"]
     meta["name"] = string(result.get("name"))
-    response = result.get("response")
+    text, wrapped = _response_text(result.get("response"))
+    if wrapped:
+        meta["wrapped"] = wrapped
+        if wrapped == "error":
+            meta["is_error"] = True
+    _note_unknown(meta, "functionResponse", result, _RESPONSE)
+    if not result.get("parts"):
+        return (Part("tool-result", text, meta),)
+    inner = [Part("text", text, {})]
+    for piece in items(result["parts"]):
+        (read, *_) = _read_part(piece)
+        inner.append(read if read.type in ("image", "audio", "video", "file") else data_part(piece))
+    return result_parts(meta, inner)
+
+
+def _response_text(response: Any) -> tuple[str, str]:
+    """What a function said, and the key it was wrapped under, "" if it was not."""
     if isinstance(response, dict) and len(response) == 1:
         key, value = next(iter(response.items()))
-        if key in _WRAPPERS and isinstance(value, str):
-            meta["wrapped"] = key
-            if key == "error":
-                meta["is_error"] = True
-            return Part("tool-result", value, meta)
-    return Part("tool-result", "" if response is None else json_text(response), meta)
+        if key in WRAPPERS and isinstance(value, str):
+            return value, key
+    return "" if response is None or response == {} else json_text(response), ""
 
 
-def _media(part: dict[str, Any], media: dict[str, Any], signed: dict[str, Any]) -> Part:
+def _read_media(
+    part: dict[str, Any], media: dict[str, Any], meta: dict[str, Any]
+) -> tuple[Part, ...]:
     mime = string(_either(media, "mimeType", "mime_type"))
-    meta: dict[str, Any] = {"media_type": mime, **signed}
+    meta["media_type"] = mime
     url = _either(media, "fileUri", "file_uri")
     if url is not None:
         meta |= {"type": "url", "url": url}
@@ -100,12 +151,17 @@ def _media(part: dict[str, Any], media: dict[str, Any], signed: dict[str, Any]) 
     name = _either(media, "displayName", "display_name")
     if name is not None:
         meta["filename"] = name
-    return Part(media_type_part(mime), meta=meta | meta_of(part, ("videoMetadata",)))
+    _note_unknown(meta, "inlineData" if url is None else "fileData", media, _MEDIA)
+    return (Part(media_type_part(mime), "", meta),)
 
 
-_PIECES = (
-    ("functionCall", "function_call", _call),
-    ("functionResponse", "function_response", _response),
-    ("inlineData", "inline_data", _media),
-    ("fileData", "file_data", _media),
+_Reader: TypeAlias = Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], tuple[Part, ...]]
+_PIECES: tuple[tuple[str, str, frozenset[str], _Reader], ...] = tuple(
+    (camel, snake, frozenset({camel, snake, *_SIGNATURES}), reader)
+    for camel, snake, reader in (
+        ("functionCall", "function_call", _read_call),
+        ("functionResponse", "function_response", _read_response),
+        ("inlineData", "inline_data", _read_media),
+        ("fileData", "file_data", _read_media),
+    )
 )

@@ -17,6 +17,7 @@ HEAVY = ("pygit2", "duckdb", "openai", "fastapi", "rich", "watchdog", "pydantic"
 
 def test_the_commands_are_those_that_are_promised():
     promised = "demo init up daemon append flush learn status sessions messages tasks skills log"
+    promised += " serve search sql index"
     assert sorted(promised.split()) == COMMANDS
 
 

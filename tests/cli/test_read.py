@@ -45,34 +45,41 @@ def test_a_list_of_nothing_is_an_empty_array(run, store, command):
 def test_sessions_as_json(run, session):
     run("flush")
     (found,) = run("sessions", "--json").json
-    assert found == {
+    assert found["tokens"] > 0
+    assert {**found, "tokens": 0} == {
         "id": "s",
+        "project_id": "acontext-fs",
         "space": "default",
         "path": session.place.session_path,
         "user_id": "u",
         "configs": {"k": "v"},
         "disable_task_tracking": False,
+        "created_at": "2026-01-01T00:00:00.000000Z",
+        "updated_at": found["updated_at"],
+        "lines": 6,
         "lines_read": 6,
         "messages": 4,
         "unreadable": 1,
+        "tasks": 1,
+        "tokens": 0,
     }
     assert run("sessions", "--space", "default", "--json").json == [found]
     table = run("sessions").out.split("\n")
-    assert table[0] == "session\tlines read\tmessages\tuser"
-    assert table[1] == "default/s\t6\t4\tu"
+    assert table[0] == "session\tlines read\tmessages\ttasks\ttokens\tuser"
+    assert table[1] == f"default/s\t6 of 6\t4\t1\t{found['tokens']}\tu"
 
 
 def test_messages_as_json_and_as_text(run, session):
     found = run("messages", "s", "--json").json
     assert [m["role"] for m in found] == ["user", "user", "assistant", "user"]
-    assert [m["original_role"] for m in found] == ["system", None, None, None]
-    assert [m["line"] for m in found] == [2, 3, 4, 5]
-    assert set(found[0]) == {
-        *("id", "role", "original_role", "name", "line"),
-        *("created_at", "format", "parts", "meta"),
-    }
-    assert found[1]["parts"] == [{"type": "text", "text": "Please fix the test.", "meta": {}}]
+    assert [m["meta"].get("original_role") for m in found] == ["system", None, None, None]
+    assert [m["session_id"] for m in found] == ["s"] * 4
+    assert [m["parent_id"] for m in found] == [None, *(m["id"] for m in found[:-1])]
+    assert found[1]["parts"] == [{"type": "text", "text": "Please fix the test."}]
     assert found[1]["created_at"] == "2026-01-01T00:00:00.000000Z"
+    plain = run("messages", "s", "--format", "openai").json
+    assert [m["role"] for m in plain] == ["system", "user", "assistant", "tool"]
+    assert [m["role"] for m in run("messages", "s", "--format", "gemini").json][-1] == "user"
     text = run("messages", "s").out
     assert "    3  user: Please fix the test.\n" in text
     assert 'assistant (tool-call): bash {"a":1}' in text

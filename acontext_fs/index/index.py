@@ -1,0 +1,396 @@
+"""The index of a store: opened, brought up to date from what changed, asked.
+
+Nothing here is truth: delete the folder and it is built again, with the same answers. A process
+holds the newest generation (immutable files, shared with all others) and in memory the rows of
+what changed since; when those grow large they become a layer of the next generation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from acontext_fs import files
+from acontext_fs.errors import StoreError
+from acontext_fs.index import units, views
+from acontext_fs.index.contents import MERGE_ROWS_MAX, Contents, Update
+from acontext_fs.index.deriving import HISTORY, Deriver
+from acontext_fs.index.engine import VERSION, Rows, Stream
+from acontext_fs.index.finding import Found, find
+from acontext_fs.index.question import KINDS, Kind, parse
+from acontext_fs.index.search import FORMAT
+from acontext_fs.index.stack import Stack
+from acontext_fs.index.units import Stamps
+from acontext_fs.layout import SessionPlace
+from acontext_fs.store import Store
+
+FOLD_BYTES = 8 * 1024 * 1024
+"""How much text of changed sessions is kept in memory before it becomes a layer."""
+FOLD_UNITS = 400
+"""The same in sessions: a row at a time costs more than a layer."""
+UNKNOWN_BYTES = 64 * 1024
+"""What a session in a commit is taken for before it was read."""
+PUBLISH_ROWS = 500
+"""From how many changed messages on it is worth to spare other processes the work."""
+ATTEMPTS_MAX = 4
+"""How often a change is made again upon the work of a process that was faster."""
+
+Report = Callable[[int, int], None]
+"""Called with the units done, and those to be done, while a large change is taken in."""
+
+
+class Export(NamedTuple):
+    """Files for another process to attach (read-only) by these names, and the statements to run
+    there then.
+    """
+
+    files: Mapping[str, Path]
+    statements: tuple[str, ...]
+
+
+class Summary(NamedTuple):
+    """Layers on disk, their rows of messages (dead ones too), rows in memory, bytes on disk."""
+
+    layers: int
+    layer_rows: int
+    live_rows: int
+    size_bytes: int
+
+
+def folder_of(store: Store) -> Path:
+    """Where the generations of a store are; another version of us uses another folder."""
+    return store.layout.local / "index" / f"{views.FINGERPRINT}-{VERSION}-{FORMAT}"
+
+
+class Index:
+    """The index of one store. Queries from any thread; refreshes exclude each other."""
+
+    def __init__(
+        self,
+        store: Store,
+        scratch: Path | None = None,
+        *,
+        anew: bool = False,
+        private: bool = False,
+    ) -> None:
+        """Use `open`."""
+        self.store = store
+        self.version = 0
+        self._revisions = store.revisions
+        self._is_bare = self._revisions.is_bare
+        self._head_files = units.HeadFiles(self._revisions)
+        self._deriver = Deriver(store.source, self._revisions, self._head_files)
+        self._scratch = scratch
+        self._anew = anew
+        self._private = private
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._refreshing = threading.Lock()
+        self._swapping = threading.Lock()
+        self._contents: Contents | None = None
+        self._is_closed = False
+        self._exported: tuple[object, Export] | None = None
+
+    @classmethod
+    def open(
+        cls, store: Store, scratch: Path | None = None, *, anew: bool = False, private: bool = False
+    ) -> Index:
+        """The index of `store`. Nothing is read before it is refreshed.
+
+        Generations go to `.acontext/index/`; where that cannot be written, or with `private`, to
+        `scratch` or to a temporary folder. With `anew` nothing that was built before is used.
+
+        Raises:
+            StoreError: the store has no git repository.
+        """
+        return cls(store, scratch, anew=anew, private=private)
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files and memory, once the queries under way are done."""
+        with self._refreshing:
+            with self._swapping:
+                contents, self._contents = self._contents, None
+                self._is_closed = True
+            if contents is not None:
+                contents.stack.leave()
+            if self._temporary is not None:
+                self._temporary.cleanup()
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    @property
+    def is_built(self) -> bool:
+        """Whether it was brought up to date once, so that it can be asked."""
+        return self.version > 0
+
+    @contextmanager
+    def using(self) -> Iterator[Stack]:
+        """The open stack, kept open for the time of the block.
+
+        Raises:
+            StoreError: it was not refreshed yet, or was closed.
+        """
+        while True:
+            with self._swapping:
+                contents = self._contents
+                stack = contents.stack if contents is not None else None
+            if stack is None:
+                raise StoreError("the index is not open: refresh it first")
+            if stack.enter():
+                break
+        try:
+            yield stack
+        finally:
+            stack.leave()
+
+    def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Rows:
+        """Run one query on the tables of `schema`, as they were at the last refresh.
+
+        Raises:
+            UsageError: it cannot be run; the text says why.
+        """
+        with self.using() as stack:
+            return stack.database.query(sql, parameters)
+
+    @contextmanager
+    def stream(self, sql: str) -> Iterator[Stream]:
+        """Run one query and give its rows as they come; see `query`. Without an ORDER BY they come
+        sorted by all columns, so that the same question has the same answer.
+        """
+        with self.using() as stack, stack.database.stream(sql) as found:
+            yield found
+
+    def write_parquet(self, sql: str, out: BinaryIO) -> None:
+        """Run one query and write its rows as a Parquet file; see `stream`."""
+        with self.using() as stack:
+            stack.database.write_parquet(sql, out)
+
+    def search(
+        self, question: str, *, kinds: Sequence[Kind] = KINDS, limit: int = 20, offset: int = 0
+    ) -> list[Found]:
+        """What fits a question (docs/search.md), best first, without the first `offset`.
+
+        Raises:
+            UsageError: the question asks for nothing, or a filter has a wrong value.
+        """
+        asked = parse(question)
+        with self.using() as stack:
+            found = find(stack, self.store.source, asked, kinds)
+            return list(itertools.islice(found, offset, offset + limit))
+
+    def places(self, name: str) -> list[SessionPlace]:
+        """The sessions that `name` means: those of that id, else those of `<space>.<id>`."""
+        ids = self._contents.ids if self._contents is not None else {}
+        found = ids.get(name)
+        if found is None:
+            space, dot, session_id = name.partition(".")
+            found = {p for p in ids.get(session_id, ()) if dot and p.space == space}
+        return sorted(found)
+
+    def public_id(self, place: SessionPlace) -> str:
+        """What the session is called over HTTP: its id, with the space where two have it."""
+        ids = self._contents.ids if self._contents is not None else {}
+        spaces = {one.space for one in ids.get(place.session_id, ())}
+        return place.session_id if len(spaces) <= 1 else f"{place.space}.{place.session_id}"
+
+    def export(self, folder: Path) -> Export:
+        """The tables for another process.
+
+        The rows that are in memory are written to a file in `folder`; the other files stay as they
+        are for ten minutes at least.
+        """
+        with self._refreshing, self.using() as stack:
+            key = (self.version, folder)
+            if self._exported is None or self._exported[0] != key or not _are_there(self._exported):
+                path = folder / f"live-{self.version}.duckdb"
+                path.unlink(missing_ok=True)
+                stack.database.export(path)
+                layers = [layer.database for layer in stack.generation.layers]
+                named = {views.layer_alias(n): layer for n, layer in enumerate(layers)}
+                statements = views.views(len(layers), f"{views.LIVE}.{views.LIVE}")
+                made = Export({**named, views.LIVE: path}, tuple(statements))
+                self._exported = (key, made)
+            return self._exported[1]
+
+    # -- bringing up to date --------------------------------------------------------------------
+
+    def refresh(self, paths: Collection[str] | None = None, report: Report | None = None) -> bool:
+        """Take in what changed: anywhere (files are looked at, and read if they changed), or at
+        `paths` inside the store. False, at once, while another thread is at it.
+
+        Raises:
+            StoreError: the store cannot be listed, or the index be written anywhere.
+        """
+        if not self._refreshing.acquire(blocking=False):
+            return False
+        try:
+            if not self._is_closed:
+                self._bring_up(paths if self.is_built else None, report)
+            return True
+        finally:
+            self._refreshing.release()
+
+    def publish(self, *, thorough: bool = False) -> None:
+        """Write what changed for other processes, if it is much; with `thorough`, all of it, and
+        merge the layers that are due.
+
+        Raises:
+            StoreError: the index cannot be written.
+        """
+        with self._refreshing:
+            contents = self._contents
+            if contents is None:
+                return
+            if contents.live and (thorough or contents.live_rows >= PUBLISH_ROWS):
+                self._swap(lambda: contents.fold((), (), contents.head))
+            if thorough:
+                while self._swap(contents.merge):
+                    continue
+
+    def summary(self) -> Summary:
+        """How large the index is, on disk and in memory."""
+        with self._refreshing, self.using() as stack:
+            contents = self._contents
+            layers = stack.generation.layers
+            sizes = [path.stat().st_size for one in layers for path in (one.database, one.texts)]
+            return Summary(
+                layers=len(layers),
+                layer_rows=sum(one.rows for one in layers),
+                live_rows=contents.live_rows if contents is not None else 0,
+                size_bytes=sum(sizes),
+            )
+
+    def _bring_up(self, paths: Collection[str] | None, report: Report | None) -> None:
+        contents = self._ready(complete=paths is None)
+        for _ in range(ATTEMPTS_MAX):
+            head = self._follow_head()
+            changed, gone = self._compare(contents, paths, head)
+            known = "" if any(name.startswith(HISTORY) for name in gone) else contents.head
+            updates = self._updates(contents, changed, known, head, report)
+            live = contents.live_bytes
+            if sum(map(_size, changed.values())) + live <= FOLD_BYTES and len(changed) < FOLD_UNITS:
+                if contents.apply(updates, gone, head) or not self.is_built:
+                    self.version += 1
+                return
+            contents.apply((), gone, known)
+            if self._swap(lambda: contents.fold(updates, changed, head)):  # noqa: B023
+                self._swap(lambda: contents.merge(MERGE_ROWS_MAX))
+                self.version += 1
+                return
+            self._swap(contents.reopen)
+            paths = None
+        raise StoreError("other processes keep changing the index: ask again")
+
+    def _ready(self, *, complete: bool) -> Contents:
+        if self._contents is None:
+            folder, may_publish = folder_of(self.store), self._may_publish()
+            work = folder if may_publish else self._private_folder()
+            contents = Contents(self.store, folder, work, may_publish=may_publish, anew=self._anew)
+            with self._swapping:
+                self._contents = contents
+        elif complete and self._contents.is_behind():
+            self._swap(self._contents.reopen)
+        return self._contents
+
+    def _swap(self, step: Callable[[], Stack | None]) -> bool:
+        """Do a step that may replace the open stack, which is closed when its users are done."""
+        before = step()
+        if before is None:
+            return False
+        before.leave()
+        self.version += 1
+        return True
+
+    def _may_publish(self) -> bool:
+        if self._private or (self.store.commit and not self._is_bare):
+            return False
+        try:
+            files.make_folder(folder_of(self.store))
+            with tempfile.TemporaryFile(dir=folder_of(self.store)):
+                return True
+        except (StoreError, OSError):
+            return False
+
+    def _private_folder(self) -> Path:
+        if self._scratch is not None:
+            files.make_folder(self._scratch)
+            return self._scratch
+        if self._temporary is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="acontext-index-")
+        return Path(self._temporary.name)
+
+    def _follow_head(self) -> str:
+        """The commit the history is told up to; a bare repository moves with its HEAD."""
+        head = self.store.commit
+        if self._is_bare or not head:
+            head = self._revisions.head()
+        if self._is_bare and head != self.store.commit:
+            self.store = self.store.at(head)
+            self._deriver = Deriver(self.store.source, self._revisions, self._head_files)
+        self._head_files.move(head)
+        return head
+
+    def _compare(
+        self, contents: Contents, paths: Collection[str] | None, head: str
+    ) -> tuple[dict[str, Stamps], list[str]]:
+        """The units whose files may have changed, and those that are gone."""
+        found: Mapping[str, Stamps | None]
+        known = contents.units
+        if paths is None:
+            found = units.scan(self.store.source, self._head_files)
+            gone = [u for u in known if u not in found and not u.startswith(HISTORY)]
+        else:
+            found = units.look(self.store.source, paths, self._head_files)
+            gone = [u for u, stamps in found.items() if stamps is None and u in known]
+        if head != contents.head and not self._revisions.leads_to(head, contents.head):
+            gone += contents.history_units()
+        changed = {
+            unit: stamps
+            for unit, stamps in found.items()
+            if stamps is not None and (unit not in known or known[unit].stamps != stamps)
+        }
+        return changed, gone
+
+    def _updates(
+        self,
+        contents: Contents,
+        changed: Mapping[str, Stamps],
+        known: str,
+        head: str,
+        report: Report | None,
+    ) -> Iterator[Update]:
+        """What changed, derived; then the commits from `known` to `head`."""
+        now = self.store.clock.now()
+        keep = len(changed) < FOLD_UNITS
+        for count, (name, stamps) in enumerate(changed.items(), start=1):
+            unit = contents.units.get(name)
+            digests = unit.digests if unit is not None else ()
+            one = self._deriver.derive(name, contents.number_for(name), digests, keep=keep)
+            if report is not None:
+                report(count, len(changed))
+            if one is not None:
+                yield Update(one, units.settled(stamps, now))
+        for one in self._deriver.commits(known, head, contents.new_number):
+            yield Update(one, ())
+
+
+def _size(stamps: Stamps) -> int:
+    """The size of a session file, as far as its stamp tells."""
+    first = stamps[0]
+    if first is None or not all(isinstance(piece, int) for piece in first):
+        return UNKNOWN_BYTES if first is not None and len(first) == 1 else 0
+    return int(first[0])
+
+
+def _are_there(exported: tuple[object, Export]) -> bool:
+    return all(path.exists() for path in exported[1].files.values())
