@@ -32,6 +32,10 @@ PENDING_MAX = 10_000
 """How many changed paths are remembered while the index is busy; of more, all are looked at."""
 RESCAN_SHARE = 0.05
 """How much of a core may go into looking at files that did not change."""
+CHANGE_WAIT_SECONDS = 0.02
+"""How long a request waits for what is known to have changed."""
+CHANGE_WAIT_SECONDS = 0.02
+"""How long a request waits for what is known to have changed."""
 SCAN_WAIT_SECONDS = 0.05
 """How long a request waits for a scan before it takes what the index has."""
 BUILD_WAIT_SECONDS = 2.0
@@ -146,28 +150,37 @@ class Reader:
         self._pending = self._pending | set(paths)
         if missed or len(self._pending) > PENDING_MAX:
             self._missed = True
-        if self._missed or self.store.clock.monotonic() >= self._scan_at:
+        if self._missed or self._is_due():
             self._wait_for(self._start_scan(), SCAN_WAIT_SECONDS)
-        elif self._pending and self.index.refresh(self._pending):
-            self._pending = frozenset()
+        elif self._pending:
+            self._wait_for(self._start_scan(), CHANGE_WAIT_SECONDS)
+
+    def _is_due(self) -> bool:
+        return self.store.clock.monotonic() >= self._scan_at
 
     def _start_scan(self) -> Future[None]:
+        """Have the index look at what changed, or at everything; one scan at a time."""
         with self._starting:
             scan = self._scan
             if scan is None or scan.done():
-                self._missed, self._pending = False, frozenset()
-                scan = self._scan = self._scanner.submit(self._look_at_all)
+                scan = self._scan = self._scanner.submit(self._look)
             return scan
 
-    def _look_at_all(self) -> None:
+    def _look(self) -> None:
+        """In the scanner's thread, so that no request pays for what others wrote."""
+        pending, self._pending = self._pending, frozenset()
+        whole = self._missed or self._is_due() or not self.index.is_built
+        self._missed = False
         clock = self.store.clock
         start = clock.monotonic()
-        if not self.index.refresh():  # Somebody else has the index: once more then.
-            self._missed = True
+        if not self.index.refresh(None if whole else pending):
+            # Somebody else has the index: once more then.
+            self._missed, self._pending = self._missed or whole, self._pending | pending
             return
-        end = clock.monotonic()
-        pause = RESCAN_SECONDS if self._changes is not None else LOOK_SECONDS
-        self._scan_at = end + max(pause, (end - start) / RESCAN_SHARE)
+        if whole:
+            end = clock.monotonic()
+            pause = RESCAN_SECONDS if self._changes is not None else LOOK_SECONDS
+            self._scan_at = end + max(pause, (end - start) / RESCAN_SHARE)
 
     @staticmethod
     def _wait_for(scan: Future[None], seconds: float) -> None:

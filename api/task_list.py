@@ -12,6 +12,7 @@ import orjson
 from acontext_fs import json_shapes, layout
 from acontext_fs.api import paging
 from acontext_fs.api.moments import text_of
+from acontext_fs.index.engine import Query
 from acontext_fs.index.index import Index
 from acontext_fs.layout import SessionPlace
 from acontext_fs.records import Learning, Task
@@ -19,32 +20,35 @@ from acontext_fs.tasks import parse_lines
 
 _TASKS = """
 SELECT t.created_at, t.id, t.session_id, t.space, t.updated_at, t.task_order, t.status,
-       t.description, t.lines, t.learning_status, t.learning_reason, s.path
-FROM tasks t JOIN sessions s ON s.space = t.space AND s.session_id = t.session_id
+       t.description, t.lines, t.learning_status, t.learning_reason, s.path, t._unit
+FROM hidden.tasks t JOIN hidden.sessions s ON s._unit = t._unit
 WHERE NOT t.is_planning AND {where}
 ORDER BY t.created_at {to}, t.id {to}, t.session_id {to}, t.space {to}
 LIMIT {limit}
 """
-_HAS_TEXT = """(contains(lower(t.description), ?) OR (t.space, t.session_id, t.id) IN (
-    SELECT (space, session_id, task_id) FROM progresses WHERE contains(lower(text), ?)
+_HAS_TEXT = """(contains(lower(t.description), ?) OR (t._unit, t.id) IN (
+    SELECT (_unit, task_id) FROM hidden.progresses WHERE contains(lower(text), ?)
     UNION ALL
-    SELECT (space, session_id, task_id) FROM preferences WHERE contains(lower(text), ?)))"""
+    SELECT (_unit, task_id) FROM hidden.preferences WHERE contains(lower(text), ?)))"""
 # One text for all keys of a page: binding a value at a time takes thirty times as long.
-_KEYS = """(SELECT unnest(from_json(?::json, '[{"nth": "INTEGER", "space": "VARCHAR",
-    "session_id": "VARCHAR", "task_id": "VARCHAR", "first": "INTEGER", "last": "INTEGER"}]'),
-    max_depth := 2)) k"""
-_MESSAGE_IDS = f"""
-SELECT k.nth, m.id FROM messages m JOIN {_KEYS}
-  ON k.space = m.space AND k.session_id = m.session_id AND m.line BETWEEN k.first AND k.last
-ORDER BY m.ordinal
-"""
+_KEYS = """(SELECT unnest(from_json(?::json, '[{"nth": "INTEGER", "unit": "BIGINT",
+    "task_id": "VARCHAR", "first": "INTEGER", "last": "INTEGER"}]'), max_depth := 2)) k"""
 
 
-def _texts(table: str) -> str:
+# The units are said as numbers too: rows lie in their order, so that most are not looked at.
+def _message_ids(units: str) -> str:
     return f"""
-    SELECT k.nth, p.text FROM {table} p JOIN {_KEYS}
-      ON k.space = p.space AND k.session_id = p.session_id AND k.task_id = p.task_id
-    ORDER BY p.position
+    SELECT k.nth, m.id FROM hidden.messages m JOIN {_KEYS}
+      ON k.unit = m._unit AND m.line BETWEEN k.first AND k.last
+    WHERE m._unit IN ({units}) ORDER BY m.ordinal
+    """
+
+
+def _texts(table: str, units: str) -> str:
+    return f"""
+    SELECT k.nth, p.text FROM hidden.{table} p JOIN {_KEYS}
+      ON k.unit = p._unit AND k.task_id = p.task_id
+    WHERE p._unit IN ({units}) ORDER BY p.position
     """
 
 
@@ -94,8 +98,10 @@ def page(
         to="DESC" if desc else "ASC",
         limit=limit + 1,
     )
-    kept = paging.cut(index.query(sql, values).rows, limit, _cursor)
-    return paging.Page(_whole(index, [_row(row) for row in kept.rows]), kept.next_cursor)
+    with index.snapshot() as query:
+        kept = paging.cut(query(sql, values).rows, limit, _cursor)
+        whole = _whole(index, query, [_row(row) for row in kept.rows])
+    return paging.Page(whole, kept.next_cursor)
 
 
 def _cursor(row: Sequence[Any]) -> str:
@@ -105,11 +111,12 @@ def _cursor(row: Sequence[Any]) -> str:
 class _Row(NamedTuple):
     place: SessionPlace
     task: Task
+    unit: int
 
 
 def _row(row: Sequence[Any]) -> _Row:
     created, task_id, session_id, _, updated, order, status, description = row[:8]
-    lines, learning, reason, path = row[8:]
+    lines, learning, reason, path, unit = row[8:]
     place = layout.place_of(path)
     assert place is not None, f"the index names {path}, which is no session"
     task = Task(
@@ -123,10 +130,10 @@ def _row(row: Sequence[Any]) -> _Row:
         lines=parse_lines(lines or ""),
         learning=Learning(learning, reason or "") if learning else None,
     )
-    return _Row(place, task)
+    return _Row(place, task, unit)
 
 
-def _whole(index: Index, rows: list[_Row]) -> list[dict[str, Any]]:
+def _whole(index: Index, query: Query, rows: list[_Row]) -> list[dict[str, Any]]:
     """The tasks with their progress, preferences and messages, which stand in other tables."""
     if not rows:
         return []
@@ -136,9 +143,10 @@ def _whole(index: Index, rows: list[_Row]) -> list[dict[str, Any]]:
         for nth, row in enumerate(rows)
         for first, last in row.task.lines
     ]
-    progresses = _grouped(index, _texts("progresses"), keys)
-    preferences = _grouped(index, _texts("preferences"), keys)
-    ids = _grouped(index, _MESSAGE_IDS, ranges)
+    units = ", ".join(str(unit) for unit in sorted({row.unit for row in rows}))
+    progresses = _grouped(query, _texts("progresses", units), keys)
+    preferences = _grouped(query, _texts("preferences", units), keys)
+    ids = _grouped(query, _message_ids(units), ranges)
     return [
         json_shapes.task(
             replace(
@@ -150,23 +158,17 @@ def _whole(index: Index, rows: list[_Row]) -> list[dict[str, Any]]:
             space=place.space,
             message_ids=ids.get(nth, []),
         )
-        for nth, (place, task) in enumerate(rows)
+        for nth, (place, task, _) in enumerate(rows)
     ]
 
 
 def _key(nth: int, row: _Row) -> dict[str, Any]:
-    place = row.place
-    return {
-        "nth": nth,
-        "space": place.space,
-        "session_id": place.session_id,
-        "task_id": row.task.id,
-    }
+    return {"nth": nth, "unit": row.unit, "task_id": row.task.id}
 
 
-def _grouped(index: Index, sql: str, keys: list[dict[str, Any]]) -> dict[int, list[str]]:
+def _grouped(query: Query, sql: str, keys: list[dict[str, Any]]) -> dict[int, list[str]]:
     """The texts of each key, by its `nth`."""
     found: dict[int, list[str]] = {}
-    for nth, text in index.query(sql, [orjson.dumps(keys).decode()]).rows:
+    for nth, text in query(sql, [orjson.dumps(keys).decode()]).rows:
         found.setdefault(nth, []).append(text)
     return found

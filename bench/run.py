@@ -20,6 +20,7 @@ import commits
 import growth
 import idle
 import latency
+import serving
 import startup
 import tailing
 from harness import Spent, machine, table
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "commits": commits.rows,
     "tailing": tailing.rows,
     "latency": latency.rows,
+    "serving": serving.rows,
     "startup": startup.rows,
     "growth": growth.rows,
     "idle": idle.rows,

@@ -34,6 +34,8 @@ CLOSE_SECONDS = 0.5
 """How long the index may take to let go then; it survives being killed."""
 KEEP_SECONDS = 30.0
 """How often the index is looked after where nothing changes."""
+SWITCH_SECONDS = 0.001
+"""How long a thread may keep the interpreter: answers go before bringing the index up to date."""
 SETTLE_SECONDS = 0.2
 """How long changes are collected while nobody asks."""
 
@@ -169,6 +171,7 @@ def _serve(store: Store, options: Settings, listening: socket.socket, *, beside:
     from acontext_fs.index.index import Index
 
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    sys.setswitchinterval(SWITCH_SECONDS)
     temporary = tempfile.TemporaryDirectory(prefix="acontext-serve-", ignore_cleanup_errors=True)
     with temporary as scratch:
         tempfile.tempdir = scratch  # Whatever is temporary goes when this process does.

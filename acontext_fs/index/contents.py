@@ -10,14 +10,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from acontext_fs import layout
 from acontext_fs.errors import StoreError
-from acontext_fs.index import generations, layering, rows
+from acontext_fs.index import generations, layering, rows, units
 from acontext_fs.index.deriving import HISTORY, Derived, same_messages
 from acontext_fs.index.generations import LIVE, Generation, Layer, Unit
 from acontext_fs.index.stack import Stack
 from acontext_fs.index.units import Stamps
-from acontext_fs.layout import SessionPlace
 from acontext_fs.store import Store
 
 OPEN_ATTEMPTS_MAX = 3
@@ -55,7 +53,7 @@ class Contents:
         self._may_publish = may_publish
         self.units: dict[str, Unit] = {}
         self.head = ""
-        self.ids: dict[str, set[SessionPlace]] = {}
+        self.ids: dict[str, frozenset[str]] = {}
         self.live: dict[str, Derived] = {}
         self._dead: list[set[int]] = []
         self._next_unit = 1
@@ -128,19 +126,21 @@ class Contents:
         return [name for name in self.units if name.startswith(HISTORY)]
 
     def _note_id(self, name: str) -> None:
-        place = layout.place_of(name)
-        if place is not None:
-            self.ids.setdefault(place.session_id, set()).add(place)
+        if units.is_session(name):
+            # A new set each time: other threads read them meanwhile.
+            session_id = units.session_id_of(name)
+            self.ids[session_id] = self.ids.get(session_id, frozenset()) | {name}
 
     def _forget(self, name: str) -> None:
         del self.units[name]
         self.live.pop(name, None)
-        place = layout.place_of(name)
-        if place is not None:
-            known = self.ids.get(place.session_id, set())
-            known.discard(place)
-            if not known:
-                self.ids.pop(place.session_id, None)
+        if units.is_session(name):
+            session_id = units.session_id_of(name)
+            left = self.ids.get(session_id, frozenset()) - {name}
+            if left:
+                self.ids[session_id] = left
+            else:
+                self.ids.pop(session_id, None)
 
     # -- changing in memory ---------------------------------------------------------------------
 

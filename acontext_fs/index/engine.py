@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,10 @@ class Rows:
     def dicts(self) -> list[dict[str, Any]]:
         """The rows as dicts by column."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+Query = Callable[..., Rows]
+"""Runs one query: its SQL, and parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +121,24 @@ class Database:
         Raises:
             UsageError: it cannot be run; the text says what DuckDB says of it.
         """
+        with self.snapshot() as query:
+            return query(sql, parameters)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Query]:
+        """Several queries that see the same rows, whatever changes meanwhile."""
         cursor = self._connection.cursor()
+        cursor.execute("begin")
+
+        def query(sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Rows:
+            try:
+                columns, types = self._run(cursor, sql, parameters)
+                return Rows(columns, types, cursor.fetchall() if columns else [])
+            except duckdb.Error as error:
+                raise UsageError(values.sentence(str(error))) from error
+
         try:
-            columns, types = self._run(cursor, sql, parameters)
-            return Rows(columns, types, cursor.fetchall() if columns else [])
-        except duckdb.Error as error:
-            raise UsageError(values.sentence(str(error))) from error
+            yield query
         finally:
             cursor.close()
 
@@ -318,6 +334,7 @@ def _connect(memory: str, threads: int | None = None) -> duckdb.DuckDBPyConnecti
         config["threads"] = threads
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("set global TimeZone = 'UTC'")
+    connection.execute("set enable_progress_bar = false")  # It would be drawn into our output.
     return connection
 
 

@@ -20,7 +20,7 @@ from acontext_fs.errors import StoreError
 from acontext_fs.index import units, views
 from acontext_fs.index.contents import MERGE_ROWS_MAX, Contents, Update
 from acontext_fs.index.deriving import HISTORY, Deriver
-from acontext_fs.index.engine import VERSION, Rows, Stream
+from acontext_fs.index.engine import VERSION, Query, Rows, Stream
 from acontext_fs.index.finding import Found, find
 from acontext_fs.index.question import KINDS, Kind, parse
 from acontext_fs.index.search import FORMAT
@@ -33,8 +33,6 @@ FOLD_BYTES = 8 * 1024 * 1024
 """How much text of changed sessions is kept in memory before it becomes a layer."""
 FOLD_UNITS = 400
 """The same in sessions: a row at a time costs more than a layer."""
-UNKNOWN_BYTES = 64 * 1024
-"""What a session in a commit is taken for before it was read."""
 PUBLISH_ROWS = 500
 """From how many changed messages on it is worth to spare other processes the work."""
 ATTEMPTS_MAX = 4
@@ -163,6 +161,12 @@ class Index:
             return stack.database.query(sql, parameters)
 
     @contextmanager
+    def snapshot(self) -> Iterator[Query]:
+        """Several queries (each as by `query`) that see the same rows."""
+        with self.using() as stack, stack.database.snapshot() as query:
+            yield query
+
+    @contextmanager
     def stream(self, sql: str) -> Iterator[Stream]:
         """Run one query and give its rows as they come; see `query`. Without an ORDER BY they come
         sorted by all columns, so that the same question has the same answer.
@@ -191,16 +195,17 @@ class Index:
     def places(self, name: str) -> list[SessionPlace]:
         """The sessions that `name` means: those of that id, else those of `<space>.<id>`."""
         ids = self._contents.ids if self._contents is not None else {}
-        found = ids.get(name)
-        if found is None:
+        found = [units.place_of(path) for path in ids.get(name, ())]
+        if not found:
             space, dot, session_id = name.partition(".")
-            found = {p for p in ids.get(session_id, ()) if dot and p.space == space}
+            several = map(units.place_of, ids.get(session_id, ()) if dot else ())
+            found = [place for place in several if place.space == space]
         return sorted(found)
 
     def public_id(self, place: SessionPlace) -> str:
         """What the session is called over HTTP: its id, with the space where two have it."""
         ids = self._contents.ids if self._contents is not None else {}
-        spaces = {one.space for one in ids.get(place.session_id, ())}
+        spaces = {path.split("/", 2)[1] for path in ids.get(place.session_id, ())}
         return place.session_id if len(spaces) <= 1 else f"{place.space}.{place.session_id}"
 
     def export(self, folder: Path) -> Export:
@@ -278,7 +283,10 @@ class Index:
             known = "" if any(name.startswith(HISTORY) for name in gone) else contents.head
             updates = self._updates(contents, changed, known, head, report)
             live = contents.live_bytes
-            if sum(map(_size, changed.values())) + live <= FOLD_BYTES and len(changed) < FOLD_UNITS:
+            if (
+                sum(map(units.size_of, changed.values())) + live <= FOLD_BYTES
+                and len(changed) < FOLD_UNITS
+            ):
                 if contents.apply(updates, gone, head) or not self.is_built:
                     self.version += 1
                 return
@@ -347,7 +355,7 @@ class Index:
         found: Mapping[str, Stamps | None]
         known = contents.units
         if paths is None:
-            found = units.scan(self.store.source, self._head_files)
+            found = units.scan(self.store.source, self._head_files, known)
             gone = [u for u in known if u not in found and not u.startswith(HISTORY)]
         else:
             found = units.look(self.store.source, paths, self._head_files)
@@ -382,14 +390,6 @@ class Index:
                 yield Update(one, units.settled(stamps, now))
         for one in self._deriver.commits(known, head, contents.new_number):
             yield Update(one, ())
-
-
-def _size(stamps: Stamps) -> int:
-    """The size of a session file, as far as its stamp tells."""
-    first = stamps[0]
-    if first is None or not all(isinstance(piece, int) for piece in first):
-        return UNKNOWN_BYTES if first is not None and len(first) == 1 else 0
-    return int(first[0])
 
 
 def _are_there(exported: tuple[object, Export]) -> bool:

@@ -24,9 +24,9 @@ from acontext_fs.index.generations import Layer
 from acontext_fs.index.search import TextFile
 
 MERGE_RATIO = 4
-CHUNK_BYTES = 2 * 1024 * 1024
+CHUNK_BYTES = 5 * 1024 * 1024
 """How much text of sessions is handed to the engine at once."""
-CHUNK_ROWS = 4000
+CHUNK_ROWS = 10_000
 COPY_ROWS = 4000
 
 

@@ -18,6 +18,9 @@ from acontext_fs.transcripts import digest, stamps
 
 Stamps: TypeAlias = tuple[Stamp | None, ...]
 
+UNKNOWN_BYTES = 64 * 1024
+"""What a session in a commit is taken for before it was read."""
+
 RACY_SECONDS = 2.0
 """A file as young as this when it was read may change again and keep its stamp: the clock of a
 file system ticks in milliseconds, that of some in seconds.
@@ -36,8 +39,18 @@ def space_of_skills(unit: str) -> str | None:
     return parts[1] if is_one and layout.is_space_name(parts[1]) else None
 
 
-def scan(source: Source, head: HeadFiles) -> dict[str, Stamps]:
-    """Every unit with the stamps of its files."""
+def is_session(unit: str) -> bool:
+    """Whether the unit is a session's."""
+    return unit.endswith(".jsonl")
+
+
+def session_id_of(unit: str) -> str:
+    """The id of a session from the name of its unit."""
+    return unit[unit.rfind("/") + 1 : -len(".jsonl")]
+
+
+def scan(source: Source, head: HeadFiles, known: Collection[str]) -> dict[str, Stamps]:
+    """Every unit with the stamps of its files; the names of the `known` ones are not checked."""
     found: dict[str, Stamps] = {}
     for space in source.space_names():
         folder = f"{SPACES_FOLDER}/{space}"
@@ -45,7 +58,7 @@ def scan(source: Source, head: HeadFiles) -> dict[str, Stamps]:
         progress = dict(source.walk(f"{folder}/progress", ".json"))
         for path, stamp in source.walk(f"{folder}/sessions", ".jsonl"):
             stem = path[len(folder) + len("/sessions") : -len(".jsonl")]
-            if layout.place_of(path) is not None:
+            if path in known or layout.place_of(path) is not None:
                 found[path] = (
                     stamp,
                     tasks.get(f"{folder}/tasks{stem}.jsonl"),
@@ -75,6 +88,14 @@ def place_of(unit: str) -> SessionPlace:
     place = layout.place_of(unit)
     assert place is not None, unit
     return place
+
+
+def size_of(found: Stamps) -> int:
+    """The size of a session file in bytes, as far as its stamp tells."""
+    first = found[0]
+    if first is None or not all(isinstance(piece, int) for piece in first):
+        return UNKNOWN_BYTES if first is not None and len(first) == 1 else 0
+    return int(first[0])
 
 
 def settled(found: Stamps, now: float) -> Stamps:
