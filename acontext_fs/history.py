@@ -393,4 +393,6 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def _commit(commit: pygit2.Commit) -> Commit:
-    return parse_commit(str(commit.id), commit.message, commit.author.name, commit.commit_time)
+    parents = tuple(map(str, commit.parent_ids))
+    name = commit.author.name
+    return parse_commit(str(commit.id), commit.message, name, commit.commit_time, parents)

@@ -94,7 +94,10 @@ class Gate:
 
     def _commit(self, edits: Sequence[FileEdit], message: str) -> str:
         commit = self.history.commit(edits, message)
-        self.head = commit or self.head
+        made = next(self.history.log(1), None)
+        if made is not None and made.id == commit and self.head in (*made.parents, ""):
+            self.head = commit
+        # Else a person committed in between: what they did is looked at before anything is learned.
         return commit
 
     def _advance(self, session: Tracked, state: Progress) -> None:

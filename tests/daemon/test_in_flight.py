@@ -386,6 +386,27 @@ def test_a_reverted_preference_is_not_learned_again(tmp_path: Path, how: str) ->
     daemon.check_clean()
 
 
+def test_a_revert_in_front_of_a_commit_of_ours_is_seen(tmp_path: Path, monkeypatch) -> None:
+    daemon = Daemon(tmp_path / "store")
+    daemon.write(user("I always prefer tabs. Please rename foo."))
+    assert daemon.flush() == []
+    taken_back = learned(daemon)
+    history = daemon.service.pipeline.committer.history
+    genuine = history.commit
+
+    def late(edits, message):
+        monkeypatch.setattr(history, "commit", genuine)
+        daemon.git("revert", "--no-edit", taken_back)
+        return genuine(edits, message)
+
+    monkeypatch.setattr(history, "commit", late)
+    daemon.write(agent("Done."), session="other")
+    daemon.settle(60)
+    files = daemon.git("ls-files", "spaces/default/skills").split()
+    assert not any("tabs" in (daemon.root / path).read_text() for path in files)
+    assert "rejected" in daemon.git("log", "-p", "-3", "--format=", "HEAD")
+
+
 def test_a_reverted_learning_of_a_task_is_rejected(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "store")
 
