@@ -160,15 +160,6 @@ class History:
                 return
             yield _commit(commit)
 
-    def changed_paths(self, commit_id: str) -> list[str]:
-        """The paths that a commit changed against its first parent."""
-        commit = self._repo[commit_id].peel(pygit2.Commit)
-        if not commit.parents:
-            diff = commit.tree.diff_to_tree(swap=True)
-        else:
-            diff = commit.parents[0].tree.diff_to_tree(commit.tree)
-        return sorted({delta.new_file.path for delta in diff.deltas})
-
     def own_head(self, limit: int = 200) -> str:
         """The newest commit of ours that HEAD can reach; HEAD itself if none is near."""
         return next((c.id for c in self.log(limit) if c.author == BOT_NAME), "") or self.head()

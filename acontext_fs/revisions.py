@@ -70,6 +70,8 @@ class Revisions:
         Raises:
             UsageError: git knows no such thing, or there was no commit yet.
         """
+        if not revision.strip():
+            raise UsageError("no commit is named: give one, or a date such as 2026-05-01")
         latest = _latest(revision)
         with self._lock:
             if latest is not None:
@@ -91,6 +93,25 @@ class Revisions:
                 if commit.commit_time <= latest:
                     return str(commit.id)
         raise UsageError(f"there is no commit as old as {revision}: `acontext-fs log` lists them")
+
+    def log(self) -> Iterator[Commit]:
+        """The commits HEAD can reach, newest first."""
+        head = self.head()
+        if head:
+            repo = pygit2.Repository(str(self.root))
+            order = SortMode.TOPOLOGICAL | SortMode.TIME
+            for commit in repo.walk(pygit2.Oid(hex=head), order):
+                yield _commit(commit)
+
+    def changed_paths(self, commit_id: str) -> list[str]:
+        """The paths that a commit changed against its first parent, sorted."""
+        with self._lock:
+            commit = self._repo[commit_id].peel(pygit2.Commit)
+            if not commit.parents:
+                diff = commit.tree.diff_to_tree(swap=True)
+            else:
+                diff = commit.parents[0].tree.diff_to_tree(commit.tree)
+            return sorted({delta.new_file.path for delta in diff.deltas})
 
     def since(self, known: str, head: str) -> Iterator[Commit]:
         """The commits `head` can reach and `known` cannot ("" for none), oldest first."""

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from acontext_fs import files, layout, sessions, settings, skills, tasks
 from acontext_fs.clock import Clock, SystemClock, format_time
-from acontext_fs.errors import DaemonRunning, SessionError, StoreError
+from acontext_fs.errors import DaemonRunning, SessionError, StoreError, UsageError
 from acontext_fs.layout import Layout, SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Message, MessageFormat, Record, Task
@@ -113,8 +113,8 @@ class Store:
             yield index
             index.publish()
 
-    def query(self, sql: str) -> Rows:
-        """The answer to one SQL query on the tables of docs/sql.md.
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """The answer to one SQL query on the tables of docs/sql.md; `?` are the parameters.
 
         Raises:
             UsageError: it cannot be run; the text says why.
@@ -122,7 +122,7 @@ class Store:
         """
         from acontext_fs.index.engine import Rows
 
-        with self.index() as index, index.stream(sql) as found:
+        with self.index() as index, index.stream(sql, parameters) as found:
             return Rows(found.columns, found.types, list(found.rows))
 
     def space(self, name: str) -> Space:
@@ -219,6 +219,8 @@ class Session:
             )
         sessions.check_whole(self.store.layout, self.place)
         several = [message] if isinstance(message, Mapping) else list(message)
+        if not all(isinstance(one, Mapping) for one in several):
+            raise UsageError(f"this cannot be appended to {self.place}: a message is a dict")
         lines = [
             sessions.stamp(
                 self.place,

@@ -125,17 +125,20 @@ class Transcript:
 
     @cached_property
     def created_at(self) -> str:
-        """When it began: as it says, else the time of its first record."""
-        first = [m.created_at for m in self.messages[:1]] + [e.created_at for e in self.events[:1]]
+        """When it began: as it says, else the earliest time of its records."""
         own = parse_time(self.facts.get("created_at"))
-        return own or min(first, default=sessions.session_time({}))
+        return own or min(self._times, default=sessions.session_time({}))
 
     @cached_property
     def updated_at(self) -> str:
         """The time of its newest record or task."""
+        times = (*self._times, *(task.updated_at for task in self.tasks))
+        return max((self.created_at, *times))
+
+    @property
+    def _times(self) -> list[str]:
         times = [message.created_at for message in self.messages]
-        times += [event.created_at for event in self.events]
-        return max((self.created_at, *times, *(task.updated_at for task in self.tasks)))
+        return times + [event.created_at for event in self.events]
 
 
 def load(

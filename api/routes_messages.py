@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, NamedTuple
@@ -113,7 +114,7 @@ def _answer(opened: Opened, asked: _Asked) -> dict[str, Any]:
         found["next_cursor"] = next_cursor
     if edited.edit_at_message_id is not None:
         found["edit_at_message_id"] = edited.edit_at_message_id
-    if asked.with_events and page and (events := _events(opened, page)):
+    if asked.with_events and page and (events := _events(opened, places)):
         found["events"] = events
     if converted.lost:
         found["not_expressed"] = [asdict(loss) for loss in converted.lost]
@@ -197,10 +198,17 @@ def _converted(opened: Opened, shown: Sequence[Message], target: MessageFormat) 
     )
 
 
-def _events(opened: Opened, page: Sequence[Message]) -> list[dict[str, Any]]:
-    """The events between the oldest and the newest message of the page, oldest first."""
-    times = [message.created_at for message in page]
-    first, last = min(times), max(times)
-    found = [event for event in opened.transcript.events if first <= event.created_at <= last]
-    found.sort(key=lambda event: event.created_at)
-    return [json_shapes.event(event, session_id=opened.public_id) for event in found]
+def _events(opened: Opened, places: range) -> list[dict[str, Any]]:
+    """The events of a page, in line order: those between its first message and the next page's.
+
+    By line, as the messages: several events and messages may have one time. Those in front of all
+    messages are on the page of the first.
+    """
+    messages = opened.transcript.messages
+    first = messages[places.start].line if places.start else 0
+    behind = messages[places.stop].line if places.stop < len(messages) else sys.maxsize
+    return [
+        json_shapes.event(event, session_id=opened.public_id)
+        for event in opened.transcript.events
+        if first <= event.line < behind
+    ]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -24,6 +24,7 @@ from starlette.responses import Response
 from acontext_fs.api import answers, shapes
 from acontext_fs.api.answers import ApiError
 from acontext_fs.api.reader import Reader
+from acontext_fs.api.routes_sessions import only_now
 from acontext_fs.api.shapes import Shape
 from acontext_fs.index.index import Export
 from acontext_fs.index.jailer import LIMITS, Answer, Jailer, Refusal
@@ -80,7 +81,7 @@ def routes(reader: Reader) -> APIRouter:
     jailer = Jailer()
     exports = Exports(reader)
 
-    @router.get("/sql", summary="SQL", responses=_RESPONSES)
+    @router.get("/sql", summary="SQL", responses=_RESPONSES, dependencies=[Depends(only_now)])
     async def sql(
         request: Request,
         q: Annotated[

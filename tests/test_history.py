@@ -242,7 +242,7 @@ def test_a_folder_or_file_in_the_way_is_waited_for(history, store, write):
 # -- reading --------------------------------------------------------------------------------------
 
 
-def test_the_log_is_newest_first_and_as_long_as_asked_for(history, git):
+def test_the_log_is_newest_first_and_as_long_as_asked_for(history, git, store):
     base = None
     for number in range(5):
         history.commit([edit(A, b"%d" % number, base)], message_of(f"n{number}", "", {}))
@@ -250,8 +250,8 @@ def test_the_log_is_newest_first_and_as_long_as_asked_for(history, git):
     assert [commit.subject for commit in history.log(3)] == ["n4", "n3", "n2"]
     assert [c.id for c in history.log()] == git("log", "--format=%H").split()
     newest = next(history.log())
-    assert history.changed_paths(newest.id) == [A]
-    assert "acontext.toml" in history.changed_paths(
+    assert store.revisions.changed_paths(newest.id) == [A]
+    assert "acontext.toml" in store.revisions.changed_paths(
         git("rev-list", "--max-parents=0", "HEAD").strip()
     )
 

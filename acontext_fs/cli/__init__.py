@@ -70,6 +70,8 @@ for command in (
 def main() -> None:
     """Run the command line; errors we raise on purpose end it with one sentence."""
     try:
+        if sys.stdout is None:
+            raise UsageError("there is nowhere to print to: standard output is closed")
         cli(prog_name="acontext-fs")
     except UsageError as error:
         sys.exit(_complain(error, 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,7 +51,10 @@ def _print_store(store: Store, found: StoreStatus) -> None:
         counts[one.state] = counts.get(one.state, 0) + 1
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     click.echo(f"store    {store.root}")
-    click.echo(f"daemon   {found.daemon or 'not running; start it with `acontext-fs daemon`'}")
+    absent = "none: a bare repository is only read"
+    if not store.commit:
+        absent = "not running; start it with `acontext-fs daemon`"
+    click.echo(f"daemon   {found.daemon or absent}")
     click.echo(f"reading  {wiring.describe(options)}")
     if options.uses_model:
         spent = f"{wiring.budget(store, options).spent_today:,}"
@@ -205,7 +207,9 @@ def _converted(session: Session, format_name: Any) -> list[dict[str, Any]]:
         )
     converted = convert(found.messages, format_name)
     for loss in converted.lost:
-        show.note(f"not in {format_name}: {loss}")
+        where = f", part {loss.part + 1} ({loss.type})" if loss.part >= 0 else ""
+        what = f"{loss.key}: " if loss.key else ""
+        show.note(f"not in {format_name}: message {loss.message_id}{where}: {what}{loss.why}")
     return converted.items
 
 
@@ -344,14 +348,13 @@ def log(
     store_path: str | None, session: str | None, kind: str | None, limit: int, as_json: bool
 ) -> None:
     """Print the store's commits, newest first, with the sessions and lines they come from."""
-    from acontext_fs.history import History
     from acontext_fs.store import find_session
 
     store = wiring.open_store(store_path)
     place = str(find_session(store, session).place) if session else None
-    history = History(store.root)
+    history = store.revisions
     found = []
-    for commit in history.log(sys.maxsize):
+    for commit in history.log():
         wanted = kind is None or commit.trailer("Acontext-Kind") == kind
         if wanted and (place is None or place in commit.trailers.get("Acontext-Session", ())):
             found.append(commit)

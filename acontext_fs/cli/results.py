@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -29,6 +30,9 @@ def write(name: str, found: Stream, out: BinaryIO) -> None:
 
 def _table(found: Stream, out: BinaryIO) -> None:
     rows = [[_text(value) for value in row] for row in found.rows]
+    if "explain_value" in found.columns:  # A drawing of several lines.
+        out.write("".join(show.plain(f"{row[-1]}\n") for row in rows).encode())
+        return
     show.table(found.columns, rows)
 
 
@@ -100,5 +104,7 @@ def _text(value: Any) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     found = values.plain(value)
     return found if isinstance(found, str) else orjson.dumps(found).decode()

@@ -24,15 +24,13 @@ FORMATS = ("table", "json", "jsonl", "csv", "parquet", "markdown")
     "--format",
     "format_name",
     type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="How the rows are printed.",
+    help="How the rows are printed.  [default: table]",
 )
 @show.at_option
 @show.json_option
 @click.pass_obj
 def sql(
-    store_path: str | None, query: str, format_name: str, at: str | None, as_json: bool
+    store_path: str | None, query: str, format_name: str | None, at: str | None, as_json: bool
 ) -> None:
     """Run QUERY (DuckDB's SQL; `-` reads it from stdin) on the tables sessions, messages, tasks,
     progresses, preferences, events, skills, skill_files, commits and learnings (docs/sql.md).
@@ -40,12 +38,14 @@ def sql(
     Rows come sorted by all columns unless the query says ORDER BY. Files can be read as well:
     read_json('spaces/*/tasks/**/*.jsonl'), with paths inside the store.
     """
-    name = "json" if as_json else format_name
+    if as_json and format_name not in (None, "json"):
+        raise UsageError(f"--json and --format {format_name} do not go together: give one of them")
+    name = "json" if as_json else format_name or "table"
     if name == "parquet" and sys.stdout.isatty():
         raise UsageError("parquet is no text for a terminal: redirect the output to a file")
     store = wiring.open_store(store_path, at)
     if query == "-":
-        query = sys.stdin.read()
+        query = _from_stdin()
     if not query.strip():
         raise UsageError("the query is empty: ask `select count(*) from messages`, for example")
     with _opened(store) as index:
@@ -60,7 +60,17 @@ def sql(
         index.publish()
 
 
-@click.command(short_help="Search messages, tasks and skills.")
+def _from_stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the query on stdin is not UTF-8 at byte {error.start}") from error
+
+
+@click.command(
+    short_help="Search messages, tasks and skills.",
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("question", nargs=-1, required=True, metavar="QUESTION...")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @show.at_option
@@ -71,7 +81,7 @@ def search(
 ) -> None:
     """Print what fits QUESTION, best first: words, "phrases", prefix*, -without, OR, and filters
     such as space:default is:human role:assistant kind:task status:failed after:2026-05-01
-    (docs/search.md). Put `--` in front of a question that begins with a minus.
+    (docs/search.md).
     """
     from acontext_fs import json_shapes
     from acontext_fs.store import public_ids
@@ -89,6 +99,8 @@ def search(
             ]
         )
         return
+    if not found:
+        show.note("nothing was found")
     for hit in found:
         where = f"{hit.space}/{hit.session_id}" if hit.session_id else f"{hit.id}/{hit.path}"
         line = f":{hit.line}" if hit.line else ""

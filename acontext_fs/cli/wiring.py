@@ -28,7 +28,7 @@ def open_store(path: str | None, at: str | None = None) -> Store:
     from acontext_fs.store import Store
 
     store = Store.open(path)
-    return store.at(at) if at else store
+    return store if at is None else store.at(at)
 
 
 def load_settings(store: Store, **flags: object) -> Settings:

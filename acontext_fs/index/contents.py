@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+from acontext_fs import files
 from acontext_fs.errors import StoreError
 from acontext_fs.index import generations, layering, rows, units
 from acontext_fs.index.deriving import HISTORY, Derived, same_messages
@@ -33,6 +35,15 @@ class Update:
 
     derived: Derived
     stamps: Stamps
+
+
+class Summary(NamedTuple):
+    """Layers on disk, their rows of messages (dead ones too), rows in memory, bytes on disk."""
+
+    layers: int
+    layer_rows: int
+    live_rows: int
+    size_bytes: int
 
 
 class Contents:
@@ -62,9 +73,15 @@ class Contents:
     # -- opening --------------------------------------------------------------------------------
 
     def is_behind(self) -> bool:
-        """Whether another process published a newer generation."""
+        """Whether the generation on disk is another: a newer one, or one that was begun anew."""
+        if not self._may_publish:
+            return False
         newest = generations.newest_number(self._folder)
-        return self._may_publish and newest > self.stack.generation.number
+        return newest != self.stack.generation.number or self.is_gone()
+
+    def is_gone(self) -> bool:
+        """Whether the files that are open have been removed."""
+        return not all(layer.database.exists() for layer in self.stack.generation.layers)
 
     def _open(self) -> Stack:
         for _ in range(OPEN_ATTEMPTS_MAX):
@@ -99,6 +116,8 @@ class Contents:
     def reopen(self) -> Stack:
         """Go over to the newest generation; returns the stack before, to be left by the caller."""
         before = self.stack
+        if self._may_publish:
+            files.make_folder(self._folder)
         self.stack = self._open()
         return before
 
@@ -121,6 +140,12 @@ class Contents:
     @property
     def live_rows(self) -> int:
         return sum(len(one.messages) for one in self.live.values())
+
+    def summary(self) -> Summary:
+        """How large the index is, on disk and in memory."""
+        layers = self.stack.generation.layers
+        sizes = [path.stat().st_size for one in layers for path in (one.database, one.texts)]
+        return Summary(len(layers), sum(one.rows for one in layers), self.live_rows, sum(sizes))
 
     def history_units(self) -> list[str]:
         return [name for name in self.units if name.startswith(HISTORY)]

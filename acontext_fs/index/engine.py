@@ -21,6 +21,7 @@ import duckdb
 from acontext_fs.errors import StoreError, UsageError
 from acontext_fs.index import rows as row_makers
 from acontext_fs.index import values, views
+from acontext_fs.index.schema import BY_NAME
 
 VERSION: str = duckdb.__version__.rpartition(".")[0]
 """The version of DuckDB as far as files of one can be read by the other."""
@@ -29,6 +30,7 @@ FILE_ROWS_MIN = 200
 """From how many rows on the way through a file is the shorter one."""
 READ_BYTES_MIN = 4 * 1024 * 1024
 """How large a line may be for DuckDB's reader, at least; it takes twice that as a buffer."""
+TABLE_NAMES = tuple(BY_NAME)
 _ORDERED = {"ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER"}
 WRITER_MEMORY = "160MB"
 READER_MEMORY = "1GB"
@@ -135,7 +137,7 @@ class Database:
                 columns, types = self._run(cursor, sql, parameters)
                 return Rows(columns, types, cursor.fetchall() if columns else [])
             except duckdb.Error as error:
-                raise UsageError(values.sentence(str(error))) from error
+                raise UsageError(values.sentence(str(error), TABLE_NAMES)) from error
 
         try:
             yield query
@@ -159,7 +161,7 @@ class Database:
         return columns, types
 
     @contextmanager
-    def stream(self, sql: str) -> Iterator[Stream]:
+    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Stream]:
         """Run one query, sorted by all columns if it says no order, and fetch its rows in pieces.
 
         Raises:
@@ -167,10 +169,10 @@ class Database:
         """
         cursor = self._connection.cursor()
         try:
-            columns, types = self._run(cursor, self._in_order(sql))
+            columns, types = self._run(cursor, self._in_order(sql), parameters)
             yield Stream(columns, types, _fetched(cursor) if columns else iter(()))
         except duckdb.Error as error:
-            raise UsageError(values.sentence(str(error))) from error
+            raise UsageError(values.sentence(str(error), TABLE_NAMES)) from error
         finally:
             cursor.close()
 

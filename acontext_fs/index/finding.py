@@ -139,7 +139,7 @@ def _messages(
     for row in chosen:
         text = _text_of(source, row)
         if text is not None:
-            key = f"message/{row['space']}/{row['session_id']}/{row['line']}/{row['id']}"
+            key = f"message/{row['space']}/{row['session_id']}/{row['line']:09}/{row['id']}"
             yield (
                 Candidate(
                     key=key,

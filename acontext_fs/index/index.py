@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 from acontext_fs import files
 from acontext_fs.errors import StoreError
 from acontext_fs.index import units, views
-from acontext_fs.index.contents import MERGE_ROWS_MAX, Contents, Update
+from acontext_fs.index.contents import MERGE_ROWS_MAX, Contents, Summary, Update
 from acontext_fs.index.deriving import HISTORY, Deriver
 from acontext_fs.index.engine import VERSION, Query, Rows, Stream
 from acontext_fs.index.finding import Found, find
@@ -49,15 +49,6 @@ class Export(NamedTuple):
 
     files: Mapping[str, Path]
     statements: tuple[str, ...]
-
-
-class Summary(NamedTuple):
-    """Layers on disk, their rows of messages (dead ones too), rows in memory, bytes on disk."""
-
-    layers: int
-    layer_rows: int
-    live_rows: int
-    size_bytes: int
 
 
 def folder_of(store: Store) -> Path:
@@ -167,11 +158,11 @@ class Index:
             yield query
 
     @contextmanager
-    def stream(self, sql: str) -> Iterator[Stream]:
+    def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Stream]:
         """Run one query and give its rows as they come; see `query`. Without an ORDER BY they come
         sorted by all columns, so that the same question has the same answer.
         """
-        with self.using() as stack, stack.database.stream(sql) as found:
+        with self.using() as stack, stack.database.stream(sql, parameters) as found:
             yield found
 
     def write_parquet(self, sql: str, out: BinaryIO) -> None:
@@ -214,7 +205,14 @@ class Index:
         The rows that are in memory are written to a file in `folder`; the other files stay as they
         are for ten minutes at least.
         """
-        with self._refreshing, self.using() as stack:
+        with self._refreshing:
+            if self._contents is not None and self._contents.is_gone():
+                self._swap(self._contents.reopen)  # Somebody removed the folder.
+                self._bring_up(None, None)
+            return self._export(folder)
+
+    def _export(self, folder: Path) -> Export:
+        with self.using() as stack:
             key = (self.version, folder)
             if self._exported is None or self._exported[0] != key or not _are_there(self._exported):
                 path = folder / f"live-{self.version}.duckdb"
@@ -264,16 +262,10 @@ class Index:
 
     def summary(self) -> Summary:
         """How large the index is, on disk and in memory."""
-        with self._refreshing, self.using() as stack:
-            contents = self._contents
-            layers = stack.generation.layers
-            sizes = [path.stat().st_size for one in layers for path in (one.database, one.texts)]
-            return Summary(
-                layers=len(layers),
-                layer_rows=sum(one.rows for one in layers),
-                live_rows=contents.live_rows if contents is not None else 0,
-                size_bytes=sum(sizes),
-            )
+        with self._refreshing:
+            if self._contents is None:
+                return Summary(0, 0, 0, 0)
+            return self._contents.summary()
 
     def _bring_up(self, paths: Collection[str] | None, report: Report | None) -> None:
         contents = self._ready(complete=paths is None)

@@ -35,7 +35,6 @@ TABLE_FUNCTIONS = frozenset(
 REFUSED_FUNCTIONS = frozenset({"current_setting", "getvariable", "pg_sleep", "write_log"})
 SYSTEM_TABLES = frozenset(f"duckdb_{name}" for name in ("columns", "tables", "types", "views"))
 _SYSTEM_TABLE = re.compile(r"duckdb_|pragma_|pg_settings")
-_NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 
 class Refused(Exception):
@@ -199,9 +198,9 @@ def encode(row: Sequence[object], types: Sequence[str]) -> bytes:
     return orjson.dumps(list(map(values.plain, row, types)))
 
 
-def sentence(error: BaseException, hidden: Sequence[str]) -> str:
-    """What DuckDB said, in one line and without paths."""
-    text = values.sentence(str(error))
+def sentence(error: BaseException, hidden: Sequence[str], tables: Sequence[str] = ()) -> str:
+    """What DuckDB said, in one line and without paths; see `values.sentence`."""
+    text = values.sentence(str(error), tables)
     for path in hidden:
         text = text.replace(path, "the index")
     return text[:ERROR_CHARACTERS_MAX] or type(error).__name__
@@ -214,11 +213,9 @@ def _failure(
         return {"error": "limit", "text": OUT_OF_MEMORY}
     if isinstance(error, duckdb.InternalException | duckdb.FatalException):
         return {"error": "usage", "text": "DuckDB itself fails at this statement: ask otherwise"}
-    text = sentence(error, hidden)
+    text = sentence(error, hidden, tables)
     if "max_expression_depth" in text or text.startswith("memory exhausted at"):
         text = TOO_DEEP  # The parser's stack is full.
-    elif match := _NO_TABLE.match(text):
-        text = f"there is no table {match[1]}: there are {', '.join(tables)}"
     return {"error": "usage", "text": text}
 
 

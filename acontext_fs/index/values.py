@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Sequence
@@ -66,8 +67,20 @@ def _parsed(text: str) -> object:
         return text
 
 
-def sentence(error: str) -> str:
-    """What DuckDB said, in one line, without its drawing of the place in the statement."""
+_NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
+
+
+def sentence(error: str, tables: Sequence[str] = ()) -> str:
+    """What DuckDB said, in one line, without its drawing of the place in the statement.
+
+    `tables` are named where the statement asks for another.
+    """
     text = error.partition("\n\nLINE ")[0]
     text = re.sub(r"^[A-Z][A-Za-z ]*Error: ", "", text)
-    return "; ".join(line.strip().rstrip("!;") for line in text.split("\n") if line.strip())
+    text = "; ".join(line.strip().rstrip("!;") for line in text.split("\n") if line.strip())
+    missing = _NO_TABLE.match(text) if tables else None
+    if missing is not None:
+        near = difflib.get_close_matches(missing[1], tables, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(tables)}"
+        return f"there is no table {missing[1]}: {hint}"
+    return text
