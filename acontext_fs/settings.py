@@ -13,7 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+import orjson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from acontext_fs import files
 from acontext_fs.errors import SettingsError
@@ -70,13 +78,21 @@ class Settings(BaseModel):
         return bool(self.llm_api_key or self.llm_base_url)
 
 
+def _fits_json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise ValueError(f"it cannot be said in JSON ({error})") from error
+    return value
+
+
 class SpaceSettings(BaseModel):
     """What a `space.toml` may say."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     user: str = ""
-    meta: dict[str, Any] = {}
+    meta: Annotated[dict[str, Any], AfterValidator(_fits_json)] = {}
     learn: bool = True
     task_success_criteria: str = ""
     task_failure_criteria: str = ""

@@ -165,10 +165,19 @@ def _load(front: str, folder: str) -> dict[str, Any]:
 
 def _try_load(front: str) -> tuple[Any, str]:
     try:
-        # The base loader guesses no types: `1.0`, `no` and `2026-05-04` stay the text they are.
-        return YAMLHandler().load(front, Loader=yaml.BaseLoader), ""
+        return YAMLHandler().load(front, Loader=_Loader), ""
     except (yaml.YAMLError, RecursionError) as error:
         return None, f" ({_yaml_problem(error)})"
+
+
+class _Loader(yaml.BaseLoader):  # type: ignore[misc,unused-ignore]
+    """Guesses no types: `1.0`, `no` and `2026-05-04` stay the text they are."""
+
+    def construct_scalar(self, node: Any) -> str:
+        # PyYAML leaves escaped surrogates as they are, also in pairs (`"\\ud83d\\ude00"`, as JSON
+        # writes an emoji), and no UTF-8 can hold them.
+        text: str = super().construct_scalar(node)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _yaml_problem(error: yaml.YAMLError | RecursionError) -> str:

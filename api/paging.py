@@ -20,10 +20,11 @@ from acontext_fs.api.answers import ApiError
 
 _T = TypeVar("_T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NUMBER = re.compile(r"-?\d{1,19}")
-_BOUND = 2**63
+_NUMBER = re.compile(r"-?\d{1,21}")
+_BOUND = 10**21
+"""Years 1 to 9999 in nanoseconds need more than 64 bits."""
 LIMIT_MAX = 200
-CURSOR_LENGTH_MAX = 1024
+CURSOR_LENGTH_MAX = 2048
 
 Limit = Annotated[
     int,

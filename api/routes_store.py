@@ -23,6 +23,7 @@ from acontext_fs.settings import Settings
 _SHOWN_SETTINGS = tuple(
     name for name in shapes.ProjectConfigs.model_fields if name in Settings.model_fields
 )
+_OFFSET_MAX = 10**9
 _OR_NULL = ("task_success_criteria", "task_failure_criteria")
 
 SpaceFilter = Annotated[str, Query(description="Only of this space.", examples=["default"])]
@@ -166,7 +167,7 @@ def _add_search(router: APIRouter, reader: Reader) -> None:
         found changes meanwhile, a page may repeat some.
         """
         start = paging.decode_cursor(cursor)
-        offset = max(0, start.number) if start is not None else 0
+        offset = min(max(0, start.number), _OFFSET_MAX) if start is not None else 0
         index = reader.fresh()
         found = index.search(q, kinds=kind or KINDS, limit=limit + 1, offset=offset)
         items = [json_shapes.hit(one, session_id=_session_of(index, one)) for one in found[:limit]]

@@ -19,6 +19,8 @@ from acontext_fs.api.answers import failure
 
 REQUEST_BYTES_MAX = 48 * 1024
 """How long a path and its query may be together."""
+PIECE_BYTES = 256 * 1024
+"""How much of an answer is handed over at once."""
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -159,4 +161,12 @@ class _Sender:
             message = {**message, "headers": [*message["headers"], *more]}
         elif self._is_head and message["type"] == "http.response.body":
             message = {**message, "body": b""}
+        body = message.get("body", b"")
+        # In pieces: the server waits between them for a client that reads slowly, and copies none.
+        for end in range(PIECE_BYTES, len(body), PIECE_BYTES):
+            piece = body[end - PIECE_BYTES : end]
+            await self._send({**message, "body": piece, "more_body": True})
+        if len(body) > PIECE_BYTES:
+            rest = (len(body) - 1) % PIECE_BYTES + 1
+            message = {**message, "body": body[-rest:]}
         await self._send(message)

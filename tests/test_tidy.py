@@ -37,14 +37,14 @@ HOMES = {
     "pygit2": {"acontext_fs/history.py", "acontext_fs/objects.py", "acontext_fs/revisions.py"},
     "rich": {"acontext_fs/cli/show.py"},
     "splintr": {"acontext_fs/tokens.py"},
-    "uvicorn": {"acontext_fs/cli/serve.py"},
+    "uvicorn": {"acontext_fs/cli/serve.py", "acontext_fs/cli/patient.py"},
     "watchdog": {"daemon/watch.py"},
     "yaml": {"acontext_fs/skill_file.py"},
 }
 # The web framework and its models are what the API is made of.
 IN_THE_API = {"fastapi", "starlette", "pydantic"}
 # Where everything may be raised and nothing may escape.
-BROAD_EXCEPT = {"daemon/work.py"}
+BROAD_EXCEPT = {"daemon/work.py", "acontext_fs/cli/serve.py"}
 # Who may look at the clock, wait, or read the environment.
 CLOCK = {"acontext_fs/clock.py", "acontext_fs/gitlock.py", "acontext_fs/history.py"}
 CLOCK |= {"acontext_fs/requests.py", "acontext_fs/cli/run.py", "acontext_fs/cli/demo.py"}

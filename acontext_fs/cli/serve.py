@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acontext_fs.cli import run, show, wiring
-from acontext_fs.errors import AcontextError, SettingsError
+from acontext_fs.errors import SettingsError
 
 if TYPE_CHECKING:
     import socket
@@ -197,12 +197,14 @@ def _serve(store: Store, options: Settings, listening: socket.socket, *, beside:
 def _server(app: Any) -> Any:
     import uvicorn
 
+    from acontext_fs.cli.patient import Patient
+
     return uvicorn.Server(
         uvicorn.Config(
             app,
             access_log=False,
             backlog=BACKLOG,
-            http="h11",
+            http=Patient,
             lifespan="off",
             limit_concurrency=CONNECTIONS_MAX,
             log_level="warning",
@@ -289,7 +291,7 @@ class _Keeper(threading.Thread):
                 self._said = ""
             except ApiError:  # It is being built.
                 pause = SETTLE_SECONDS
-            except (AcontextError, OSError) as error:
+            except Exception as error:  # Whatever it is: the next file may mend it.
                 self._complain(str(error))
             if not self._stopping.wait(SETTLE_SECONDS):
                 self._hints.wait(pause)

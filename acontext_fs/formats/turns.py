@@ -53,14 +53,18 @@ class _Calls:
 
     def __init__(self) -> None:
         self._by_id: dict[str, tuple[Piece, Turn]] = {}
-        self._open: dict[str, deque[tuple[Piece, Turn]]] = {}
+        self._open: dict[str, deque[tuple[Piece, Turn, int]]] = {}
         self._answered: set[Piece] = set()
 
-    def add(self, call: Piece, turn: Turn) -> None:
+    def add(self, call: Piece, turn: Turn, asked: int) -> None:
+        """`asked` is how often the user spoke before: who calls a tool again waits no longer."""
         own = call.part.meta.get("id")
         if isinstance(own, str) and own:
             self._by_id[own] = call, turn
-        self._open.setdefault(str(call.part.meta.get("name")), deque()).append((call, turn))
+        waiting = self._open.setdefault(str(call.part.meta.get("name")), deque())
+        if waiting and waiting[-1][2] < asked:
+            waiting.clear()
+        waiting.append((call, turn, asked))
 
     def answered_by(self, result: Piece) -> tuple[Piece, Turn] | None:
         """The call with the result's id; without one, the first open call of that name."""
@@ -72,7 +76,7 @@ class _Calls:
             waiting = self._open.get(str(result.part.meta.get("name")), deque())
             while waiting and found is None:
                 first = waiting.popleft()
-                found = None if first[0] in self._answered else first
+                found = None if first[0] in self._answered else first[:2]
         if found is not None:
             self._answered.add(found[0])
         return found
@@ -83,16 +87,18 @@ def arrange(messages: Iterable[Message]) -> list[Turn]:
     asked = Turn(None, "user")
     turns = [asked]
     calls = _Calls()
+    spoken = 0
     for message in messages:
+        spoken += message.role == "user"
         turn = Turn(message, message.role)
         turns.append(turn)
         if message.role == "assistant":
             asked = turn
-        _fill(turn, message, asked, calls)
+        _fill(turn, message, asked, calls, spoken)
     return _answered(_whole(turns))
 
 
-def _fill(turn: Turn, message: Message, asked: Turn, calls: _Calls) -> None:
+def _fill(turn: Turn, message: Message, asked: Turn, calls: _Calls, spoken: int) -> None:
     """Put the parts of the turn's message where they belong."""
     results: dict[object, Piece] = {}
     for index, part in enumerate(message.parts):
@@ -111,7 +117,7 @@ def _fill(turn: Turn, message: Message, asked: Turn, calls: _Calls) -> None:
                 continue
         turn.pieces.append(piece)
         if part.type == "tool-call" and part.meta.get("type") != "server_tool_use":
-            calls.add(piece, turn)
+            calls.add(piece, turn, spoken)
 
 
 def _whole(turns: list[Turn]) -> list[Turn]:

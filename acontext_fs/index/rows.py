@@ -382,4 +382,4 @@ def _encoded(value: Any) -> bytes:
         return orjson.dumps(value)
     except TypeError:
         # Deeper or larger than orjson writes: the standard encoder does, slowly.
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
