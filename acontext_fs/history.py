@@ -112,9 +112,11 @@ class History:
                 "make it one with `acontext-fs init`"
             ) from error
         workdir = self._repo.workdir
-        if workdir is None or Path(workdir).resolve() != root.resolve():
+        if workdir is None:
+            raise StoreError(f"{root} is a bare repository, which is only read: work in a clone")
+        if Path(workdir).resolve() != root.resolve():
             raise StoreError(
-                f"{root} is not the top of its git repository ({workdir or 'a bare one'}): "
+                f"{root} is not the top of its git repository ({workdir}): "
                 "name the top with --store"
             )
         self._gitdir = Path(self._repo.path)

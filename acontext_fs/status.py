@@ -138,6 +138,10 @@ def _held(place: SessionPlace, reason: str) -> SessionStatus:
 def _behind(store: Store, place: SessionPlace, progress: Progress) -> tuple[int, int, str]:
     """Complete lines and bytes of half a line behind what was read; and what is wrong, or ""."""
     path = store.layout.path(place.session_path)
+    if store.commit:
+        whole = sessions.data_of(store.source, place)
+        behind = whole[progress.cursor.offset :]
+        return behind.count(b"\n"), len(behind) - behind.rfind(b"\n") - 1, ""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, 2)

@@ -214,8 +214,8 @@ class Session:
         """
         if self.store.commit:
             raise StoreError(
-                f"nothing can be appended to {self.place} as it was at {self.store.commit[:10]}: "
-                "append to a checkout of the store"
+                f"nothing can be appended to {self.place}: this store is read from commit "
+                f"{self.store.commit[:10]}, not from files; append to a checkout of it"
             )
         sessions.check_whole(self.store.layout, self.place)
         several = [message] if isinstance(message, Mapping) else list(message)

@@ -104,8 +104,7 @@ def search(
     for hit in found:
         where = f"{hit.space}/{hit.session_id}" if hit.session_id else f"{hit.id}/{hit.path}"
         line = f":{hit.line}" if hit.line else ""
-        title = f"{show.one_line(hit.title, 80)}  " if hit.title else ""
-        click.echo(f"{hit.kind:7}  {where}{line}  {title}{_marked(hit)}")
+        click.echo(f"{hit.kind:7}  {where}{line}  {_marked(hit)}")
 
 
 def _marked(hit: Found) -> str:

@@ -31,8 +31,8 @@ TABLE_FUNCTIONS = frozenset(
     "generate_series json_each json_tree pragma_table_info "
     "pragma_version range regexp_split_to_table repeat repeat_row summary unnest".split()
 )
-"""What may stand in FROM with parentheses. All others read files, settings or raw memory, or a table
-that a text names (`histogram`).
+"""What may stand in FROM with parentheses. All others read files, settings or raw memory, or (as
+`histogram` does) a table that a text names.
 """
 REFUSED_FUNCTIONS = frozenset(
     {"current_setting", "getvariable", "json_serialize_plan", "pg_sleep", "sleep_ms", "write_log"}

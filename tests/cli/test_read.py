@@ -251,3 +251,18 @@ def test_status_shows_a_last_line_that_was_never_ended(run, store):
         file.write(b'{"role":"user","content":"and the docs"}')
     run("flush")
     assert "bytes of an unfinished line" in run("status").out
+
+
+def test_a_bare_clone_is_read_like_the_store_it_came_from(run, session, store, git, tmp_path):
+    run("flush")
+    bare = str(tmp_path / "bare.git")
+    git("clone", "-q", "--bare", str(store.root), bare, at=tmp_path)
+    for command in ("sessions", "messages s", "tasks", "skills", "log", "search test"):
+        ours, theirs = (run(*at, *command.split(), "--json").json for at in ((), ("--store", bare)))
+        assert ours == theirs, command
+    status = run("--store", bare, "status").out
+    assert "only read" in status
+    assert "(1 done)" in status
+    for command in ("flush", "daemon", "append s --content x"):
+        done = run("--store", bare, *command.split(), code=1)
+        assert "a clone" in done.err or "a checkout" in done.err, command
