@@ -5,7 +5,8 @@ AcontextError                    base; `remedy` says who is next: "retry", "wait
 │   └── InvalidName              a space, session or skill name breaks the rules
 ├── SettingsError                a setting is unknown, of the wrong type, or contradicts another
 ├── StoreError                   the store is missing, unreadable or not writable
-│   └── DaemonRunning            another process owns the store
+│   ├── DaemonRunning            another process owns the store
+│   └── IndexDamaged             a file of the index is damaged; ask again, it is built anew
 ├── SessionError                 a session file cannot be read or appended to
 ├── ChangeRefused                a task change cannot be applied to these tasks
 ├── SkillInvalid                 a skill breaks the Agent Skills specification
@@ -50,6 +51,12 @@ class StoreError(AcontextError):
 
 class DaemonRunning(StoreError):
     """Another process owns the store."""
+
+
+class IndexDamaged(StoreError):
+    """A file of the index holds what nobody wrote; it is built anew by whoever asks next."""
+
+    remedy: ClassVar[Literal["retry", "wait", "person"]] = "retry"
 
 
 class SessionError(AcontextError):

@@ -116,3 +116,11 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot make the folder {path}: {reason(error)}") from error
+
+
+def size_of(path: Path) -> int:
+    """The size of a file; 0 when there is none any more."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

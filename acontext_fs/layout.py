@@ -192,7 +192,7 @@ def walk_files(folder: Path, suffix: str) -> Iterator[tuple[str, os.DirEntry[str
         try:
             with os.scandir(current) as entries:
                 for entry in entries:
-                    if not _is_utf8(entry.name):
+                    if not is_utf8(entry.name):
                         continue
                     if _is_folder(entry, follow_symlinks=False):
                         stack.append((f"{prefix}{entry.name}/", Path(entry.path)))
@@ -210,7 +210,8 @@ def _is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool = True) -> bool
         return False
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
+    """Whether a file's name can be written down; others come with lone surrogates."""
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:

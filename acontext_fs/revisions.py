@@ -6,6 +6,8 @@ Reading needs no lock and no worktree, so all of this works on a bare repository
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
 import threading
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from pathlib import Path
 import pygit2
 from pygit2.enums import SortMode
 
-from acontext_fs import clock, layout
+from acontext_fs import clock, files, layout
 from acontext_fs.commits import Commit, parse_commit
 from acontext_fs.errors import HistoryError, StoreError, UsageError
 from acontext_fs.layout import SETTINGS_FILE, SPACES_FOLDER
@@ -94,14 +96,21 @@ class Revisions:
                     return str(commit.id)
         raise UsageError(f"there is no commit as old as {revision}: `acontext-fs log` lists them")
 
+    def shallow(self) -> str:
+        """What tells where a shallow clone ends; "" if it is whole."""
+        data = files.read_bytes(Path(self._repo.path) / "shallow")
+        return hashlib.blake2b(data, digest_size=6).hexdigest() if data else ""
+
+    def count_since(self, known: str, head: str, limit: int) -> int:
+        """How many commits `since` gives, at most `limit`."""
+        if known == head:
+            return 0
+        walk = self._walk(known, head, SortMode.NONE)
+        return sum(1 for _ in itertools.islice(walk, limit))
+
     def log(self) -> Iterator[Commit]:
         """The commits HEAD can reach, newest first."""
-        head = self.head()
-        if head:
-            repo = pygit2.Repository(str(self.root))
-            order = SortMode.TOPOLOGICAL | SortMode.TIME
-            for commit in repo.walk(pygit2.Oid(hex=head), order):
-                yield _commit(commit)
+        return self._walk("", self.head(), SortMode.TOPOLOGICAL | SortMode.TIME)
 
     def changed_paths(self, commit_id: str) -> list[str]:
         """The paths that a commit changed against its first parent, sorted."""
@@ -115,16 +124,21 @@ class Revisions:
 
     def since(self, known: str, head: str) -> Iterator[Commit]:
         """The commits `head` can reach and `known` cannot ("" for none), oldest first."""
+        return self._walk(known, head, SortMode.TOPOLOGICAL | SortMode.TIME | SortMode.REVERSE)
+
+    def _walk(self, known: str, head: str, order: SortMode) -> Iterator[Commit]:
         if not head:
             return
-        # A repository object of its own: the walk goes on between two steps of the caller.
-        repo = pygit2.Repository(str(self.root))
-        order = SortMode.TOPOLOGICAL | SortMode.TIME | SortMode.REVERSE
-        walker = repo.walk(pygit2.Oid(hex=head), order)
-        if known:
-            walker.hide(pygit2.Oid(hex=known))
-        for commit in walker:
-            yield _commit(commit)
+        try:
+            # A repository object of its own: the walk goes on between two steps of the caller.
+            repo = pygit2.Repository(str(self.root))
+            walker = repo.walk(pygit2.Oid(hex=head), order)
+            if known:
+                walker.hide(pygit2.Oid(hex=known))
+            for commit in walker:
+                yield _commit(commit)
+        except (KeyError, pygit2.GitError) as error:
+            raise HistoryError(f"cannot read the history of {self.root}: {error}") from error
 
     def leads_to(self, head: str, commit_id: str) -> bool:
         """Whether `head` is `commit_id` or has it behind it; "" has nothing and is nothing."""
@@ -157,12 +171,19 @@ class Revisions:
                     assert tree is not None
                     diff = tree.diff_to_tree(swap=True)
                 found |= {f"{folder}/{delta.new_file.path}" for delta in diff.deltas}
-            return sorted(found)
+            return sorted(filter(layout.is_utf8, found))
 
     def files(self, commit_id: str) -> CommitFiles:
-        """The files of a commit, whose id `resolve` gave."""
+        """The files of a commit, whose id `resolve` gave.
+
+        Raises:
+            HistoryError: an object of it is missing or damaged.
+        """
         with self._lock:
-            return CommitFiles(self, self._repo, commit_id)
+            try:
+                return CommitFiles(self, self._repo, commit_id)
+            except (KeyError, ValueError, pygit2.GitError) as error:
+                raise HistoryError(f"cannot read commit {commit_id[:10]}: {error}") from error
 
 
 class CommitFiles:
@@ -173,6 +194,7 @@ class CommitFiles:
         self._repo = repo
         self._tree = repo[commit_id].peel(pygit2.Tree)
         self.commit = commit_id
+        self._last: tuple[str, bytes | None] = ("", None)
 
     def read(self, path: str) -> bytes | None:
         with self._lock:
@@ -180,7 +202,10 @@ class CommitFiles:
             return None if blob is None else blob.data
 
     def read_line(self, path: str, start: int) -> bytes:
-        data = self.read(path)
+        last, data = self._last
+        if last != path:
+            data = self.read(path)
+            self._last = (path, data)  # Lines are asked for file by file.
         if data is None:
             raise StoreError(f"there is no {path} in commit {self.commit[:10]}")
         end = data.find(b"\n", start)
@@ -205,7 +230,7 @@ class CommitFiles:
                     name = entry.name or ""
                     if isinstance(entry, pygit2.Tree):
                         stack.append((f"{prefix}/{name}", entry))
-                    elif _is_plain_file(entry) and name.endswith(suffix):
+                    elif layout.is_utf8(name) and _is_plain_file(entry) and name.endswith(suffix):
                         found.append(Entry(f"{prefix}/{name}", (str(entry.id),)))
         return iter(found)
 
@@ -284,5 +309,20 @@ def _is_plain_file(entry: pygit2.Object) -> bool:
 def _commit(commit: pygit2.Commit) -> Commit:
     parents = tuple(str(parent) for parent in commit.parent_ids)
     return parse_commit(
-        str(commit.id), commit.message, commit.author.name, commit.commit_time, parents
+        str(commit.id), *_said(commit), min(max(commit.commit_time, 0), _YEAR_9999), parents
     )
+
+
+_YEAR_9999 = 253_402_300_799
+
+
+def _said(commit: pygit2.Commit) -> tuple[str, str]:
+    """The message and the author's name of a commit, also of one no git program would make."""
+    try:
+        return commit.message, commit.author.name
+    except (LookupError, ValueError, pygit2.GitError):  # An encoding nobody knows.
+        raw = bytes(commit.raw_message).decode("utf-8", "replace")
+        try:
+            return raw, commit.author.raw_name.decode("utf-8", "replace")
+        except (LookupError, ValueError, pygit2.GitError):
+            return raw, ""

@@ -34,6 +34,7 @@ COMPATIBILITY_LENGTH_MAX = 500
 _BOM = "\ufeff"
 _STRING = "tag:yaml.org,2002:str"
 _VALUE_LINE = re.compile(r"([A-Za-z][\w-]*):[ \t]+(?![\"'|>\[{&*!#])(.+)")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _REFUSED_TOKENS = {
     yaml.AnchorToken: "an anchor",
     yaml.AliasToken: "an alias",
@@ -232,6 +233,9 @@ def _strict_values(head: str, folder: str) -> dict[str, Any]:
             what = _REFUSED_TOKENS.get(type(token))
             if what:
                 raise _invalid(folder, f"has {what} in the front matter", "use plain block YAML")
+            if isinstance(token, yaml.ScalarToken) and _SURROGATE.search(token.value):
+                problem = "has half of a surrogate pair in the front matter"
+                raise _invalid(folder, problem, "write the character itself")
         node = yaml.compose(head, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
         problem = f"has front matter that is no YAML ({_yaml_problem(error)})"

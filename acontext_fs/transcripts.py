@@ -19,7 +19,7 @@ from acontext_fs import progress as progress_files
 from acontext_fs import sessions, tokens
 from acontext_fs import tasks as task_files
 from acontext_fs.clock import parse_time
-from acontext_fs.errors import SessionError
+from acontext_fs.errors import SessionError, StoreError
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Line, Message, Record, SessionEvent, Task, Unreadable
@@ -160,7 +160,7 @@ def load(
     try:
         state, state_digest = _progress(source, place, known)
         found, tasks_digest = _tasks(source, place, known)
-    except SessionError:
+    except (SessionError, StoreError):
         if not lenient:
             raise
         return load(_WithoutResults(source), place, known)

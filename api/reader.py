@@ -34,8 +34,6 @@ RESCAN_SHARE = 0.05
 """How much of a core may go into looking at files that did not change."""
 CHANGE_WAIT_SECONDS = 0.02
 """How long a request waits for what is known to have changed."""
-CHANGE_WAIT_SECONDS = 0.02
-"""How long a request waits for what is known to have changed."""
 SCAN_WAIT_SECONDS = 0.05
 """How long a request waits for a scan before it takes what the index has."""
 BUILD_WAIT_SECONDS = 2.0
@@ -89,6 +87,7 @@ class Reader:
         self._changes = changes
         self._pending: frozenset[str] = frozenset()
         self._missed = False
+        self._noting = threading.Lock()
         self._taking = threading.Lock()
         self._starting = threading.Lock()
         self._scanner = ThreadPoolExecutor(1, "acontext-scan")
@@ -147,13 +146,16 @@ class Reader:
 
     def _take_changes(self) -> None:
         paths, missed = self._changes() if self._changes is not None else ((), False)
-        self._pending = self._pending | set(paths)
-        if missed or len(self._pending) > PENDING_MAX:
-            self._missed = True
+        self._note(paths, missed)
         if self._missed or self._is_due():
             self._wait_for(self._start_scan(), SCAN_WAIT_SECONDS)
         elif self._pending:
             self._wait_for(self._start_scan(), CHANGE_WAIT_SECONDS)
+
+    def _note(self, paths: Collection[str], missed: bool) -> None:
+        with self._noting:
+            self._pending = self._pending.union(paths)
+            self._missed = self._missed or missed or len(self._pending) > PENDING_MAX
 
     def _is_due(self) -> bool:
         return self.store.clock.monotonic() >= self._scan_at
@@ -168,16 +170,19 @@ class Reader:
 
     def _look(self) -> None:
         """In the scanner's thread, so that no request pays for what others wrote."""
-        pending, self._pending = self._pending, frozenset()
-        whole = self._missed or self._is_due() or not self.index.is_built
-        self._missed = False
+        with self._noting:
+            pending, missed = self._pending, self._missed
+            self._pending, self._missed = frozenset(), False
+        whole = missed or self._is_due() or not self.index.is_built
         clock = self.store.clock
         start = clock.monotonic()
-        if not self.index.refresh(None if whole else pending):
-            # Somebody else has the index: once more then.
-            self._missed, self._pending = self._missed or whole, self._pending | pending
-            return
-        if whole:
+        is_done = False
+        try:
+            is_done = self.index.refresh(None if whole else pending)
+        finally:
+            if not is_done:  # It failed, or somebody else has the index: once more then.
+                self._note(pending, whole)
+        if whole and is_done:
             end = clock.monotonic()
             pause = RESCAN_SECONDS if self._changes is not None else LOOK_SECONDS
             self._scan_at = end + max(pause, (end - start) / RESCAN_SHARE)
@@ -215,9 +220,8 @@ class Reader:
         if self.index.store.commit:
             self.fresh()
         place = self.place(name)
-        version = self._version(
-            place
-        )  # Before it is read: else a change meanwhile would be missed.
+        # Before it is read: else a change meanwhile would be missed.
+        version = self._version(place)
         body = encode(make(self._open(self._now, place)))
         # A key holds what was asked, which may be longer than the answer.
         self._answers.put((name, key), version, body, len(body) + len(repr((name, key))))
@@ -237,6 +241,19 @@ class Reader:
             past = self.past(at)
             return self._open(past, _only(name, find_places(past.store.source, name)))
         return self._open(self._now, self.place(name))
+
+    def opened_in(self, space: str, name: str) -> Opened:
+        """The session of `space` that `name` means now, whatever it means elsewhere.
+
+        Raises:
+            ApiError: 404, there is none.
+        """
+        short = name.removeprefix(f"{space}.")
+        for own in dict.fromkeys((name, short, f"{space}.{short}")):
+            found = [place for place in self._places(own) if place.space == space]
+            if found:
+                return self._open(self._now, _only(own, found))
+        raise ApiError(404, f"space {space} has no session {name[:200]!r}")
 
     def _open(self, view: Past, place: SessionPlace) -> Opened:
         is_now = view.store is self.store
@@ -259,12 +276,15 @@ class Reader:
         Raises:
             ApiError: 404, there is none; 409, there are several.
         """
+        return _only(name, self._places(name))
+
+    def _places(self, name: str) -> list[SessionPlace]:
         if not self.index.is_built:
             self._start_scan()
-            return _only(name, find_places(self.store.source, name))
+            return find_places(self.store.source, name)
         found = self._there(self.index.places(name)) or self._there(self.fresh().places(name))
         # One that was begun this moment is where new ones are put.
-        return _only(name, found or near_places(self.store, name))
+        return found or near_places(self.store, name)
 
     def _there(self, places: Collection[SessionPlace]) -> list[SessionPlace]:
         """Those whose files are there: they may have been moved since the index looked."""

@@ -173,11 +173,7 @@ class _Spaces:
     def get_session(self, space_id: SpaceId, session_id: _SessionId) -> Response:
         """How far one session was learned from: told from its files, as they are now."""
         space = check_space(self._reader.store, space_id)
-        prefix = f"{space}."
-        name = session_id if session_id.startswith(prefix) else f"{prefix}{session_id}"
-        opened = self._reader.opened(name)
-        if opened.place.space != space:
-            raise not_found(f"space {space} has no session {session_id[:200]!r}")
+        opened = self._reader.opened_in(space, session_id)
         transcript = opened.transcript
         status = standing(
             transcript.progress,

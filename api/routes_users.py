@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -18,6 +19,8 @@ from acontext_fs.api.routes_sessions import ONLY_NOW
 from acontext_fs.index.index import Index
 from acontext_fs.json_shapes import PROJECT_ID
 from acontext_fs.store import Store
+
+_KEY_CHARACTERS_MAX = 300
 
 
 class _User(NamedTuple):
@@ -36,7 +39,7 @@ def routes(reader: Reader) -> APIRouter:
         limit: LimitOrAll = 0, cursor: CursorText = "", time_desc: Descending = False
     ) -> Response:
         """Everybody whom a session or a space names as its user."""
-        users = sorted(_users(reader.fresh(), reader.store, folders), reverse=time_desc)
+        users = sorted(_users(reader.fresh(), reader.store, folders), key=_key, reverse=time_desc)
         start = paging.decode_cursor(cursor)
         if limit and start is not None:
             users = [one for one in users if _is_behind(one, start, time_desc)]
@@ -108,7 +111,10 @@ def _users(index: Index, store: Store, folders: Folders) -> list[_User]:
 
 
 def _key(user: _User) -> paging.Cursor:
-    return paging.Cursor(paging.nanoseconds(user.created_at), user.identifier)
+    name = user.identifier
+    if len(name) > _KEY_CHARACTERS_MAX:  # Of any length, and a cursor is not.
+        name = name[:_KEY_CHARACTERS_MAX] + hashlib.sha256(name.encode()).hexdigest()
+    return paging.Cursor(paging.nanoseconds(user.created_at), name)
 
 
 def _is_behind(user: _User, start: paging.Cursor, desc: bool) -> bool:

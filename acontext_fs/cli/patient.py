@@ -10,7 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_SECONDS = 10.0
 """How long a request may take to arrive."""
 READ_SECONDS = 60.0
-"""How long a client may not read at all before its connection is closed."""
+"""How long a client may take for what waits to be sent to it."""
 
 
 class Patient(H11Protocol):
@@ -49,7 +49,13 @@ class Patient(H11Protocol):
     def _look(self) -> None:
         is_idle = self.cycle is None or self.cycle.response_complete
         if is_idle and self._arriving is None:
-            self._arriving = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+            self._arriving = self.loop.call_later(HEAD_SECONDS, self._give_up)
         elif not is_idle and self._arriving is not None:
             self._arriving.cancel()
             self._arriving = None
+
+    def _give_up(self) -> None:
+        if self.transport.get_write_buffer_size():  # The end of an answer is still under way.
+            self._arriving = self.loop.call_later(READ_SECONDS, self.transport.abort)
+        else:
+            self.transport.abort()

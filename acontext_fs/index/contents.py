@@ -67,6 +67,7 @@ class Contents:
         self.ids: dict[str, frozenset[str]] = {}
         self.live: dict[str, Derived] = {}
         self._dead: list[set[int]] = []
+        self._superseded: list[Layer] = []
         self._next_unit = 1
         self.stack = self._start() if anew else self._open()
 
@@ -108,10 +109,16 @@ class Contents:
         self.live = {}
         self._dead = [set(numbers) for numbers in dead]
         self._next_unit = generation.next_unit
-        self.ids = {}
+        ids: dict[str, frozenset[str]] = {}
         for name in self.units:
-            self._note_id(name)
+            _note_id(ids, name)
+        self.ids = ids
         return stack
+
+    def discard(self) -> None:
+        """Forget the generation that is open, for all processes: it is damaged."""
+        if self._may_publish:
+            generations.discard(self._folder, self.stack.generation.number)
 
     def reopen(self) -> Stack:
         """Go over to the newest generation; returns the stack before, to be left by the caller."""
@@ -139,7 +146,7 @@ class Contents:
 
     @property
     def live_rows(self) -> int:
-        return sum(len(one.messages) for one in self.live.values())
+        return sum(len(rows) for one in self.live.values() for rows in one.rows.values())
 
     def summary(self) -> Summary:
         """How large the index is, on disk and in memory."""
@@ -149,12 +156,6 @@ class Contents:
 
     def history_units(self) -> list[str]:
         return [name for name in self.units if name.startswith(HISTORY)]
-
-    def _note_id(self, name: str) -> None:
-        if units.is_session(name):
-            # A new set each time: other threads read them meanwhile.
-            session_id = units.session_id_of(name)
-            self.ids[session_id] = self.ids.get(session_id, frozenset()) | {name}
 
     def _forget(self, name: str) -> None:
         del self.units[name]
@@ -199,9 +200,11 @@ class Contents:
             added.append(_behind(one, kept))
             added_texts += rows.texts(added[-1])
         if dropped or dead or added:
+            self.stack.moves += 1
             self.stack.database.change(dropped, dead, added)
             self.stack.live_texts.remove(removed_texts)
             self.stack.live_texts.add(added_texts)
+            self.stack.moves += 1
         self._settle(updates, gone, dead, head)
         return bool(dropped or dead or added)
 
@@ -221,14 +224,20 @@ class Contents:
             if one.rows:
                 self.units[one.name] = Unit(one.number, LIVE, update.stamps, one.digests)
                 self.live[one.name] = one
-                self._note_id(one.name)
+                _note_id(self.ids, one.name)
             else:
                 self.units[one.name] = replace(self.units[one.name], stamps=update.stamps)
         self.head = head
 
     # -- changing on disk -----------------------------------------------------------------------
 
-    def fold(self, updates: Iterable[Update], names: Collection[str], head: str) -> Stack | None:
+    def fold(
+        self,
+        updates: Iterable[Update],
+        names: Collection[str],
+        head: str,
+        gone: Collection[str] = (),
+    ) -> Stack | None:
         """Write what changed and what is live into a new layer, and go over to it.
 
         `names` are the units that may be among `updates`. Returns the stack before, to be left by
@@ -240,6 +249,8 @@ class Contents:
         number = len(self.stack.generation.layers)
         found = dict(self.units)
         dead = [set(numbers) for numbers in self._dead]
+        for name in gone:
+            _drop(found, dead, name)
         layer = layering.write(self._work, self._moved(updates, names, found, dead, number))
         made = Generation(
             self.stack.generation.number + 1,
@@ -261,11 +272,13 @@ class Contents:
     ) -> Iterator[Derived]:
         """The units for a layer; on the way `found` and `dead` become what they are with it."""
         for name, one in self.live.items():
-            if name not in names:
+            if name not in names and name in found:
                 found[name] = replace(found[name], layer=number)
                 yield one
+        unread = set(names)
         for update in updates:
             one = update.derived
+            unread.discard(one.name)
             before = found.get(one.name)
             if one.rows:
                 if before is not None and before.layer != LIVE:
@@ -277,8 +290,8 @@ class Contents:
                 found[one.name] = replace(before, stamps=update.stamps, layer=moved)
                 if before.layer == LIVE:
                     yield self.live[one.name]
-        for name in [name for name, unit in found.items() if unit.layer == LIVE]:
-            del found[name]  # It could not be read; it is looked at again.
+        for name in unread:  # They could not be read; they are looked at again.
+            _drop(found, dead, name)
 
     def merge(self, rows_max: int | None = None) -> Stack | None:
         """Merge the layers that are due, unless that is more than `rows_max`; see `fold`."""
@@ -290,7 +303,12 @@ class Contents:
         if start == len(sizes) - 1 or (rows_max is not None and sum(sizes[start:]) > rows_max):
             return None
         merged = generation.layers[start:]
-        layer = layering.write(self._work, (), merged=merged, dead=self._dead[start:])
+        try:
+            layer = layering.write(self._work, (), merged=merged, dead=self._dead[start:])
+        except StoreError:
+            if self.is_behind():  # Another process merged them, and swept.
+                return None
+            raise
         made = Generation(
             generation.number + 1,
             (*generation.layers[:start], layer),
@@ -302,14 +320,47 @@ class Contents:
         return self._go_over(made, layer)
 
     def _go_over(self, made: Generation, layer: Layer) -> Stack | None:
-        if self._may_publish and not generations.publish(self._folder, made):
-            layer.unlink()
-            return None
         before = self.stack
-        self.stack = self._adopt(made)
+        try:
+            if self._may_publish:
+                # From now on nobody needs them; a reader may for the time of grace.
+                generations.touch(
+                    set(before.generation.layers) - set(made.layers), self._clock.now()
+                )
+                if not generations.publish(self._folder, made):
+                    layer.unlink()
+                    return None
+        except StoreError:
+            layer.unlink()
+            raise
+        try:
+            self.stack = self._adopt(made)
+        except StoreError:
+            if self.is_behind():  # Another process merged and swept it in this very moment.
+                return None
+            raise
         if self._may_publish:
             generations.sweep(self._folder, made, self._clock.now())
+        else:
+            # The last but one: of the last, a reader may just be opening the texts.
+            for old in self._superseded:
+                old.unlink()
+            dropped = set(before.generation.layers) - set(made.layers)
+            self._superseded = [old for old in dropped if old.stem.parent == self._work]
         return before
+
+
+def _note_id(ids: dict[str, frozenset[str]], name: str) -> None:
+    if units.is_session(name):
+        # A new set each time: other threads read them meanwhile.
+        session_id = units.session_id_of(name)
+        ids[session_id] = ids.get(session_id, frozenset()) | {name}
+
+
+def _drop(found: dict[str, Unit], dead: list[set[int]], name: str) -> None:
+    unit = found.pop(name, None)
+    if unit is not None and unit.layer != LIVE:
+        dead[unit.layer].add(unit.number)
 
 
 def _behind(one: Derived, kept: int) -> rows.Rows:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 
-from acontext_fs.errors import StoreError, UsageError
+from acontext_fs.errors import IndexDamaged, StoreError, UsageError
 from acontext_fs.index import rows as row_makers
 from acontext_fs.index import values, views
 from acontext_fs.index.schema import BY_NAME
@@ -137,7 +137,7 @@ class Database:
                 columns, types = self._run(cursor, sql, parameters)
                 return Rows(columns, types, cursor.fetchall() if columns else [])
             except duckdb.Error as error:
-                raise UsageError(values.sentence(str(error), TABLE_NAMES)) from error
+                raise _complaint(error) from error
 
         try:
             yield query
@@ -172,7 +172,7 @@ class Database:
             columns, types = self._run(cursor, self._in_order(sql), parameters)
             yield Stream(columns, types, _fetched(cursor) if columns else iter(()))
         except duckdb.Error as error:
-            raise UsageError(values.sentence(str(error), TABLE_NAMES)) from error
+            raise _complaint(error) from error
         finally:
             cursor.close()
 
@@ -298,9 +298,9 @@ class LayerWriter:
     def tasks(self) -> row_makers.Rows:
         """What another index wants to know of the tasks."""
         columns = {
-            "tasks": ("_row", "id", "description", "is_planning"),
-            "progresses": ("task_id", "text"),
-            "preferences": ("task_id", "text"),
+            "tasks": ("_unit", "_row", "id", "description", "is_planning"),
+            "progresses": ("_unit", "task_id", "position", "text"),
+            "preferences": ("_unit", "task_id", "position", "text"),
         }
         found: row_makers.Rows = {}
         for name, wanted in columns.items():
@@ -357,6 +357,15 @@ def _insert(
 def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
     while found := cursor.fetchmany(FETCHED_ROWS):
         yield from found
+
+
+def _complaint(error: duckdb.Error) -> UsageError | IndexDamaged:
+    """What is wrong with a query, or with the files that it reads."""
+    said = values.sentence(str(error), TABLE_NAMES)
+    is_fatal = isinstance(error, duckdb.FatalException | duckdb.SerializationException)
+    if is_fatal or "orrupt database file" in said:
+        return IndexDamaged(f"the index is damaged ({said}): ask again, it is built anew")
+    return UsageError(said)
 
 
 def _deletion(name: str, gone: Mapping[int, int]) -> str:

@@ -134,12 +134,13 @@ def _messages(
         "s.path from hidden.messages m join hidden.sessions s on s._unit = m._unit",
         "m._row",
         where,
-        "m.is_human desc, m.created_at desc, m.id, m.line",
+        "m.is_human desc, m.created_at desc, m.id, m.line, s.path",
     )
-    for row in chosen:
+    # By file: from a commit a file is read as a whole.
+    for row in sorted(chosen, key=lambda row: str(row["path"])):
         text = _text_of(source, row)
         if text is not None:
-            key = f"message/{row['space']}/{row['session_id']}/{row['line']:09}/{row['id']}"
+            key = f"message/{row['path']}/{row['line']:09}/{row['id']}"
             yield (
                 Candidate(
                     key=key,
@@ -189,7 +190,7 @@ def _tasks(
         "from hidden.tasks t join hidden.sessions s on s._unit = t._unit",
         "t._row",
         where,
-        "t.updated_at desc, t.id",
+        "t.updated_at desc, t.id, s.path",
     )
     for row in chosen:
         texts = filter(None, (row["done"], row["wanted"]))

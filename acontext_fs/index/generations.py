@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Layer:
 
     def unlink(self) -> None:
         """Remove its files, as far as the system lets us."""
-        for path in (self.database, self.texts):
+        for path in (self.database, self.texts, self.stem.with_suffix(".tmp")):
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -81,11 +81,16 @@ class Generation:
 
 def latest(folder: Path) -> Generation | None:
     """The newest generation in `folder` whose files are all there, or None."""
-    for number in sorted(_numbers(folder), reverse=True):
-        data = files.read_bytes(_path(folder, number))
+    numbers = sorted(_numbers(folder), reverse=True)
+    for number in numbers:
+        try:
+            data = files.read_bytes(_path(folder, number))
+        except StoreError:
+            continue
         if data is None:
             continue
-        found = _decode(data, number, folder)
+        # Numbered as the newest there is, damaged or not: what comes of it has to be above that.
+        found = _decode(data, numbers[0], folder)
         if found is not None and all(map(_is_whole, found.layers)):
             return found
     return None
@@ -111,6 +116,7 @@ def publish(folder: Path, generation: Generation) -> bool:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            os.chmod(name, 0o644)  # Others than its maker may read the store.
             os.link(name, _path(folder, generation.number))
         finally:
             os.unlink(name)
@@ -121,13 +127,26 @@ def publish(folder: Path, generation: Generation) -> bool:
     return True
 
 
+def touch(layers: Collection[Layer], now: float) -> None:
+    """Note that no generation names these layers any more: their time of grace begins."""
+    for layer in layers:
+        for path in (layer.database, layer.texts):
+            with contextlib.suppress(OSError):
+                os.utime(path, (now, now))
+
+
+def discard(folder: Path, number: int) -> None:
+    """Take back a generation whose files turned out to be damaged."""
+    _path(folder, number).unlink(missing_ok=True)
+
+
 def sweep(folder: Path, kept: Generation, now: float) -> None:
     """Remove what no generation of interest names: older ones at once, layers after a while."""
     names = {layer.stem.name for layer in kept.layers}
     limit = now - GRACE_SECONDS
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            stem, _, suffix = entry.name.partition(".")
+            stem, _, suffix = entry.name.removeprefix(".").partition(".")
             if entry.name.startswith(_NAME):
                 old = _number(entry.name) < kept.number
             else:

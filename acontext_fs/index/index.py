@@ -8,6 +8,7 @@ what changed since; when those grow large they become a layer of the next genera
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -16,30 +17,24 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from acontext_fs import files
-from acontext_fs.errors import StoreError
+from acontext_fs.errors import IndexDamaged, StoreError
 from acontext_fs.index import units, views
-from acontext_fs.index.contents import MERGE_ROWS_MAX, Contents, Summary, Update
-from acontext_fs.index.deriving import HISTORY, Deriver
+from acontext_fs.index.changes import Change, Changes, Report, unread
+from acontext_fs.index.contents import MERGE_ROWS_MAX, Contents, Summary
 from acontext_fs.index.engine import VERSION, Query, Rows, Stream
 from acontext_fs.index.finding import Found, find
 from acontext_fs.index.question import KINDS, Kind, parse
 from acontext_fs.index.search import FORMAT
 from acontext_fs.index.stack import Stack
-from acontext_fs.index.units import Stamps
 from acontext_fs.layout import SessionPlace
 from acontext_fs.store import Store
 
-FOLD_BYTES = 8 * 1024 * 1024
-"""How much text of changed sessions is kept in memory before it becomes a layer."""
-FOLD_UNITS = 400
-"""The same in sessions: a row at a time costs more than a layer."""
 PUBLISH_ROWS = 500
 """From how many changed messages on it is worth to spare other processes the work."""
+SEARCHES_MAX = 4
+"""How often a search is done again because rows changed under it."""
 ATTEMPTS_MAX = 4
 """How often a change is made again upon the work of a process that was faster."""
-
-Report = Callable[[int, int], None]
-"""Called with the units done, and those to be done, while a large change is taken in."""
 
 
 class Export(NamedTuple):
@@ -68,12 +63,8 @@ class Index:
         private: bool = False,
     ) -> None:
         """Use `open`."""
-        self.store = store
         self.version = 0
-        self._revisions = store.revisions
-        self._is_bare = self._revisions.is_bare
-        self._head_files = units.HeadFiles(self._revisions)
-        self._deriver = Deriver(store.source, self._revisions, self._head_files)
+        self._changes = Changes(store)
         self._scratch = scratch
         self._anew = anew
         self._private = private
@@ -81,6 +72,8 @@ class Index:
         self._refreshing = threading.Lock()
         self._swapping = threading.Lock()
         self._contents: Contents | None = None
+        self._shown: Stack | None = None  # What readers get: never one that is being brought up.
+        self._ids: Mapping[str, Collection[str]] = {}
         self._is_closed = False
         self._exported: tuple[object, Export] | None = None
 
@@ -109,8 +102,11 @@ class Index:
         with self._refreshing:
             with self._swapping:
                 contents, self._contents = self._contents, None
+                shown, self._shown = self._shown, None
                 self._is_closed = True
-            if contents is not None:
+            if shown is not None:
+                shown.leave()
+            if contents is not None and contents.stack is not shown:
                 contents.stack.leave()
             if self._temporary is not None:
                 self._temporary.cleanup()
@@ -118,9 +114,14 @@ class Index:
     # -- asking ---------------------------------------------------------------------------------
 
     @property
+    def store(self) -> Store:
+        """The store; of a bare repository, as its HEAD was at the last refresh."""
+        return self._changes.store
+
+    @property
     def is_built(self) -> bool:
         """Whether it was brought up to date once, so that it can be asked."""
-        return self.version > 0
+        return self._shown is not None
 
     @contextmanager
     def using(self) -> Iterator[Stack]:
@@ -131,16 +132,27 @@ class Index:
         """
         while True:
             with self._swapping:
-                contents = self._contents
-                stack = contents.stack if contents is not None else None
+                stack = self._shown
             if stack is None:
                 raise StoreError("the index is not open: refresh it first")
             if stack.enter():
                 break
         try:
             yield stack
+        except IndexDamaged:
+            self._discard(stack)
+            raise
         finally:
             stack.leave()
+
+    def _discard(self, damaged: Stack) -> None:
+        """Have the next refresh build everything anew."""
+        with self._refreshing:
+            contents = self._contents
+            if contents is not None and contents.stack is damaged:
+                contents.discard()
+                self._anew = True
+                self._abandon(contents)
 
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Rows:
         """Run one query on the tables of `schema`, as they were at the last refresh.
@@ -180,12 +192,17 @@ class Index:
         """
         asked = parse(question)
         with self.using() as stack:
-            found = find(stack, self.store.source, asked, kinds)
-            return list(itertools.islice(found, offset, offset + limit))
+            for _ in range(SEARCHES_MAX):
+                moves = stack.moves
+                every = find(stack, self.store.source, asked, kinds)
+                found = list(itertools.islice(every, offset, offset + limit))
+                if moves % 2 == 0 and stack.moves == moves:
+                    break
+            return found
 
     def places(self, name: str) -> list[SessionPlace]:
         """The sessions that `name` means: those of that id, else those of `<space>.<id>`."""
-        ids = self._contents.ids if self._contents is not None else {}
+        ids = self._ids
         found = [units.place_of(path) for path in ids.get(name, ())]
         if not found:
             space, dot, session_id = name.partition(".")
@@ -195,7 +212,7 @@ class Index:
 
     def public_id(self, place: SessionPlace) -> str:
         """What the session is called over HTTP: its id, with the space where two have it."""
-        ids = self._contents.ids if self._contents is not None else {}
+        ids = self._ids
         spaces = {path.split("/", 2)[1] for path in ids.get(place.session_id, ())}
         return place.session_id if len(spaces) <= 1 else f"{place.space}.{place.session_id}"
 
@@ -238,7 +255,7 @@ class Index:
             return False
         try:
             if not self._is_closed:
-                self._bring_up(paths if self.is_built else None, report)
+                self._bring_up(paths if self._contents is not None else None, report)
             return True
         finally:
             self._refreshing.release()
@@ -252,13 +269,19 @@ class Index:
         """
         with self._refreshing:
             contents = self._contents
-            if contents is None:
-                return
-            if contents.live and (thorough or contents.live_rows >= PUBLISH_ROWS):
-                self._swap(lambda: contents.fold((), (), contents.head))
-            if thorough:
-                while self._swap(contents.merge):
-                    continue
+            if contents is None or contents.is_behind():
+                return  # The next refresh goes over to what is there.
+            try:
+                self._publish(contents, thorough=thorough)
+            finally:
+                self._show(contents)
+
+    def _publish(self, contents: Contents, *, thorough: bool) -> None:
+        if contents.live and (thorough or contents.live_rows >= PUBLISH_ROWS):
+            self._swap(lambda: contents.fold((), (), contents.head))
+        if thorough:
+            while self._swap(contents.merge):
+                continue
 
     def summary(self) -> Summary:
         """How large the index is, on disk and in memory."""
@@ -269,33 +292,44 @@ class Index:
 
     def _bring_up(self, paths: Collection[str] | None, report: Report | None) -> None:
         contents = self._ready(complete=paths is None)
-        for _ in range(ATTEMPTS_MAX):
-            head = self._follow_head()
-            changed, gone = self._compare(contents, paths, head)
-            known = "" if any(name.startswith(HISTORY) for name in gone) else contents.head
-            updates = self._updates(contents, changed, known, head, report)
-            live = contents.live_bytes
-            if (
-                sum(map(units.size_of, changed.values())) + live <= FOLD_BYTES
-                and len(changed) < FOLD_UNITS
-            ):
-                if contents.apply(updates, gone, head) or not self.is_built:
-                    self.version += 1
-                return
-            contents.apply((), gone, known)
-            if self._swap(lambda: contents.fold(updates, changed, head)):  # noqa: B023
-                self._swap(lambda: contents.merge(MERGE_ROWS_MAX))
-                self.version += 1
-                return
-            self._swap(contents.reopen)
-            paths = None
+        try:
+            for _ in range(ATTEMPTS_MAX):
+                change = self._changes.look(contents, paths)
+                if self._take_in(contents, change, report):
+                    self._show(contents)
+                    return
+                self._swap(contents.reopen)
+                paths = None
+        except BaseException:
+            self._abandon(contents)  # Half a change may be in it; the next refresh begins anew.
+            raise
         raise StoreError("other processes keep changing the index: ask again")
+
+    def _take_in(self, contents: Contents, change: Change, report: Report | None) -> bool:
+        """Make a change in memory or on disk; False if another process was faster."""
+        updates = self._changes.updates(contents, change, report)
+        if not change.is_large:
+            made = list(updates)
+            gone = [*change.gone, *unread(contents, change, made)]
+            if contents.apply(made, gone, change.head) or not self.is_built:
+                self.version += 1
+            return True
+        if self._swap(lambda: contents.fold(updates, change.changed, change.head, change.gone)):
+            self._swap(lambda: contents.merge(MERGE_ROWS_MAX))
+            return True
+        return False
+
+    def _abandon(self, contents: Contents) -> None:
+        self._contents = None
+        if contents.stack is not self._shown:
+            contents.stack.leave()
 
     def _ready(self, *, complete: bool) -> Contents:
         if self._contents is None:
             folder, may_publish = folder_of(self.store), self._may_publish()
             work = folder if may_publish else self._private_folder()
             contents = Contents(self.store, folder, work, may_publish=may_publish, anew=self._anew)
+            self._anew = False
             with self._swapping:
                 self._contents = contents
         elif complete and self._contents.is_behind():
@@ -307,16 +341,28 @@ class Index:
         before = step()
         if before is None:
             return False
-        before.leave()
+        if before is not self._shown:
+            before.leave()
         self.version += 1
         return True
 
+    def _show(self, contents: Contents) -> None:
+        """Let readers have what `contents` are now."""
+        with self._swapping:
+            before, self._shown, self._ids = self._shown, contents.stack, contents.ids
+        if before is not None and before is not contents.stack:
+            before.leave()
+
     def _may_publish(self) -> bool:
-        if self._private or (self.store.commit and not self._is_bare):
+        if self._private or (self.store.commit and not self._changes.is_bare):
             return False
         try:
             files.make_folder(folder_of(self.store))
-            with tempfile.TemporaryFile(dir=folder_of(self.store)):
+            with tempfile.NamedTemporaryFile(
+                dir=folder_of(self.store), prefix=".acontext-", suffix=".tmp"
+            ) as file:
+                os.link(file.name, f"{file.name}.tmp")  # Not every file system has links.
+                os.unlink(f"{file.name}.tmp")
                 return True
         except (StoreError, OSError):
             return False
@@ -328,60 +374,6 @@ class Index:
         if self._temporary is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="acontext-index-")
         return Path(self._temporary.name)
-
-    def _follow_head(self) -> str:
-        """The commit the history is told up to; a bare repository moves with its HEAD."""
-        head = self.store.commit
-        if self._is_bare or not head:
-            head = self._revisions.head()
-        if self._is_bare and head != self.store.commit:
-            self.store = self.store.at(head)
-            self._deriver = Deriver(self.store.source, self._revisions, self._head_files)
-        self._head_files.move(head)
-        return head
-
-    def _compare(
-        self, contents: Contents, paths: Collection[str] | None, head: str
-    ) -> tuple[dict[str, Stamps], list[str]]:
-        """The units whose files may have changed, and those that are gone."""
-        found: Mapping[str, Stamps | None]
-        known = contents.units
-        if paths is None:
-            found = units.scan(self.store.source, self._head_files, known)
-            gone = [u for u in known if u not in found and not u.startswith(HISTORY)]
-        else:
-            found = units.look(self.store.source, paths, self._head_files)
-            gone = [u for u, stamps in found.items() if stamps is None and u in known]
-        if head != contents.head and not self._revisions.leads_to(head, contents.head):
-            gone += contents.history_units()
-        changed = {
-            unit: stamps
-            for unit, stamps in found.items()
-            if stamps is not None and (unit not in known or known[unit].stamps != stamps)
-        }
-        return changed, gone
-
-    def _updates(
-        self,
-        contents: Contents,
-        changed: Mapping[str, Stamps],
-        known: str,
-        head: str,
-        report: Report | None,
-    ) -> Iterator[Update]:
-        """What changed, derived; then the commits from `known` to `head`."""
-        now = self.store.clock.now()
-        keep = len(changed) < FOLD_UNITS
-        for count, (name, stamps) in enumerate(changed.items(), start=1):
-            unit = contents.units.get(name)
-            digests = unit.digests if unit is not None else ()
-            one = self._deriver.derive(name, contents.number_for(name), digests, keep=keep)
-            if report is not None:
-                report(count, len(changed))
-            if one is not None:
-                yield Update(one, units.settled(stamps, now))
-        for one in self._deriver.commits(known, head, contents.new_number):
-            yield Update(one, ())
 
 
 def _are_there(exported: tuple[object, Export]) -> bool:

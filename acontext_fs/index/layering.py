@@ -57,10 +57,14 @@ def write(
     """
     # A name nobody else takes; it says nothing about the content, which is not known yet.
     layer = Layer(folder / f"layer-{uuid4().hex[:16]}", 0, 0)
-    writer = LayerWriter(layer.database, [one.database for one in merged])
-    texts = TextFile.create(layer.texts)
+    writer: LayerWriter | None = None
+    texts: TextFile | None = None
     count = 0
+    is_done = False
     try:
+        files.make_folder(folder)
+        writer = LayerWriter(layer.database, [one.database for one in merged])
+        texts = TextFile.create(layer.texts)
         with ThreadPoolExecutor(1, "acontext-index") as feeder:
             for number, units in enumerate(dead):
                 writer.copy(number, units)
@@ -78,18 +82,21 @@ def write(
             writer.finish()
             texts.finish()
         _sync(layer)
-        return Layer(layer.stem, count, layer.database.stat().st_size)
+        size = layer.database.stat().st_size
+        is_done = True
+        return Layer(layer.stem, count, size)
     except (Failure, OSError) as error:
-        _give_up(writer, texts, layer)
         raise StoreError(f"the index cannot be written: {error}") from error
-    except StoreError:
-        _give_up(writer, texts, layer)
-        raise
+    finally:
+        if not is_done:
+            _give_up(writer, texts, layer)
 
 
-def _give_up(writer: LayerWriter, texts: TextFile, layer: Layer) -> None:
-    writer.abandon()
-    texts.close()
+def _give_up(writer: LayerWriter | None, texts: TextFile | None, layer: Layer) -> None:
+    if writer is not None:
+        writer.abandon()
+    if texts is not None:
+        texts.close()
     layer.unlink()
 
 

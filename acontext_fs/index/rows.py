@@ -253,13 +253,16 @@ def texts(found: Rows) -> Iterator[tuple[int, str]]:
 
 def task_texts(found: Rows) -> Iterator[tuple[int, str]]:
     """What the full-text index holds of tasks: descriptions, progress and preferences."""
-    more: dict[str, list[str]] = {}
+    more: dict[tuple[int, str], list[str]] = {}
     for table in ("progresses", "preferences"):
         for row in found.get(table, ()):
-            more.setdefault(row["task_id"], []).append(row["text"])
+            more.setdefault((row["_unit"], row["task_id"]), []).append(row["text"])
     for row in found.get("tasks", ()):
         if not row["is_planning"]:
-            yield row["_row"], "\n".join([row["description"], *more.get(row["id"], ())])
+            yield (
+                row["_row"],
+                "\n".join([row["description"], *more.get((row["_unit"], row["id"]), ())]),
+            )
 
 
 def of_skills(space: str, files: Mapping[str, bytes], dirty: Mapping[str, str], unit: int) -> Rows:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import orjson
 
-from acontext_fs.errors import StoreError, UsageError
+from acontext_fs.errors import IndexDamaged, StoreError, UsageError
 from acontext_fs.index.question import Question
 from acontext_fs.index.words import indexable
 
@@ -199,7 +199,7 @@ class TextFile:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
             assert self._path is not None
-            address = f"{self._path.absolute().as_uri()}?immutable=1"
+            address = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
             connection = _connect(self._path, address, (_SMALL_CACHE,))
         try:
             yield connection
@@ -246,4 +246,14 @@ def _told(path: Path | None) -> Iterator[None]:
                 "built without; use a Python that has it, such as one from python.org or uv"
             ) from error
         where = path or "the full-text index in memory"
+        if path is not None and isinstance(error, sqlite3.DatabaseError) and _is_damage(error):
+            raise IndexDamaged(
+                f"{path} is damaged ({error}): ask again, it is built anew"
+            ) from error
         raise StoreError(f"cannot use {where}: {error}; {_REBUILD}") from error
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or (
+        "malformed" in str(error)
+    )

@@ -26,6 +26,8 @@ class Stack:
         self.database = Database([layer.database for layer in generation.layers], root)
         self.texts = [TextFile.open(layer.texts) for layer in generation.layers]
         self.live_texts = TextFile.create(None)
+        self.moves = 0
+        """Odd while rows and texts are being changed: rows are there first, their texts after."""
         self._users = 1
         self._lock = threading.Lock()
 

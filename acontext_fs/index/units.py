@@ -101,7 +101,7 @@ def size_of(found: Stamps) -> int:
 def settled(found: Stamps, now: float) -> Stamps:
     """The stamps, without those of files so young that they may yet change unseen."""
     limit = (now - RACY_SECONDS) * 1e9
-    return tuple(None if stamp is not None and _youth(stamp) > limit else stamp for stamp in found)
+    return tuple(() if stamp is not None and _youth(stamp) > limit else stamp for stamp in found)
 
 
 def _youth(stamp: Stamp) -> int:

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 
 from acontext_fs.api import paging
 from acontext_fs.api.answers import ApiError
+from acontext_fs.api.cache import Lru
 from acontext_fs.api.routes_sessions import page_of
+from acontext_fs.store import Store
+from tests.api.asking import Api
 
 
-@given(st.integers(-(2**63), 2**63 - 1), st.text(min_size=1, max_size=40).filter(str.isprintable))
+@given(st.integers(-(10**21), 10**21 - 1), st.text(min_size=1, max_size=40).filter(str.isprintable))
 def test_a_cursor_comes_back(number: int, row_id: str) -> None:
     text = paging.encode_cursor(number, row_id)
     assert "=" not in text
@@ -31,7 +34,7 @@ def test_a_cursor_is_what_acontext_makes() -> None:
 
 @pytest.mark.parametrize(
     "plain",
-    [b"", b"1", b"1|", b"|x", b"x|y", b"1.5|x", b"9223372036854775808|x", b"1|\xff", b"1 |x"],
+    [b"", b"1", b"1|", b"|x", b"x|y", b"1.5|x", b"%d|x" % 10**21, b"1|\xff", b"1 |x"],
 )
 def test_what_is_no_cursor_is_refused(plain: bytes) -> None:
     text = base64.urlsafe_b64encode(plain).decode().rstrip("=") or "!"
@@ -92,3 +95,62 @@ def test_equal_ids_are_told_apart_by_their_place() -> None:
         seen += page.rows
         cursor = page.next_cursor
     assert seen == rows
+
+
+TIMES = ("0001-01-01T00:00:00Z", "1969-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z")
+LISTS = ("session", "learning_spaces", "user/ls", "tasks", "log", "agent_skills", "search")
+
+
+@pytest.fixture
+def odd(store: Store) -> Store:
+    """Spaces whose sessions began when time does, or ends, of users with very long names."""
+    for at in TIMES:
+        session = {"type": "session", "created_at": at, "user": at[:4] * 225}
+        store.space(f"of-{at[:4]}").session("s").append(session)
+    return store
+
+
+def test_pages_reach_from_the_first_year_to_the_last(odd: Store) -> None:
+    with Api(odd) as api:
+        for path, count in (("/session", 3), ("/learning_spaces", 4), ("/user/ls", 3)):
+            every = api.get(path, limit=200)["items"]
+            assert len(every) == count
+            assert every[0]["created_at"] == TIMES[0].replace("Z", ".000000Z")
+            assert every[-1]["created_at"] == TIMES[-1]
+            assert api.pages(path, limit=1) == every
+            assert api.pages(path, limit=1, time_desc="true") == every[::-1]
+
+
+def test_users_of_one_moment_are_neither_skipped_nor_repeated(store: Store) -> None:
+    long = "n" * 5000
+    for nth, name in enumerate(["b", "a", long + "2", long + "1", "ü" * 3000]):
+        for day in (1, 9 - nth):
+            session = {"type": "session", "user": name, "created_at": f"2026-01-0{day}T00:00:00Z"}
+            store.space("default").session(f"s-{nth}-{day}").append(session)
+    with Api(store) as api:
+        every = api.get("/user/ls")["items"]
+        assert [user["id"][:2] for user in every] == ["a", "b", "nn", "nn", "üü"]
+        assert api.pages("/user/ls", limit=1) == every
+        assert api.pages("/user/ls", limit=2, time_desc="true") == every[::-1]
+
+
+@pytest.mark.parametrize("number", [10**21 - 1, -(10**21), 2**63 - 1, 2**63, -(2**63) - 1])
+def test_a_cursor_far_from_everything_ends_or_begins_a_list(odd: Store, number: int) -> None:
+    cursor = paging.encode_cursor(number, "a")
+    with Api(odd) as api:
+        for path in LISTS:
+            query = {"q": "x"} if path == "search" else {}
+            for desc in ("false", "true"):
+                assert api.status(f"/{path}", cursor=cursor, limit=1, time_desc=desc, **query) == 200
+
+
+# -- what is kept -----------------------------------------------------------------------------
+
+
+def test_what_is_put_again_takes_its_room_once() -> None:
+    kept: Lru[str] = Lru(100)
+    for version in range(10_000):
+        kept.put("often", version, "value", 10)
+    kept.put("one", 0, "1", 10)
+    kept.put("two", 0, "2", 10)
+    assert (kept.get("often", 9999), kept.get("one", 0), kept.get("two", 0)) == ("value", "1", "2")

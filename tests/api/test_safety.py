@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from acontext_fs.api.safety import REQUEST_BYTES_MAX, ApiOptions
+from acontext_fs.api.safety import PIECE_BYTES, REQUEST_BYTES_MAX, ApiOptions, Safety
 from acontext_fs.store import Store
 from tests.api.conftest import Served, serve
 
@@ -253,3 +256,74 @@ def test_a_websocket_is_refused(served: Served) -> None:
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
     assert raw(served, request).split(b" ")[1] != b"101"
+
+
+# -- straight at the middleware ---------------------------------------------------------------
+
+
+def sent(
+    answer: Response, *headers: tuple[bytes, bytes], method: str = "GET", **options: Any
+) -> list[dict[str, Any]]:
+    """What is handed to the server when `answer` is what the routes say."""
+    messages: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"spec_version": "2.4"},
+        "method": method,
+        "path": "/",
+        "query_string": b"",
+        "headers": headers or ((b"host", b"localhost"),),
+    }
+    asyncio.run(Safety(answer, ApiOptions(**options))(scope, receive, send))
+    return messages
+
+
+@pytest.mark.parametrize("order", [(b"wrong", b"right"), (b"right", b"wrong"), (b"right",) * 2])
+def test_two_tokens_are_none(order: tuple[bytes, ...]) -> None:
+    tokens = [(b"authorization", b"Bearer " + token) for token in order]
+    host = (b"host", b"localhost")
+    assert sent(PlainTextResponse(), host, *tokens, token="right")[0]["status"] == 401
+    assert sent(PlainTextResponse(), host, tokens[0], token=order[0].decode())[0]["status"] == 200
+
+
+@pytest.mark.parametrize("order", [(b"evil", b"localhost"), (b"localhost",) * 2])
+def test_two_hosts_are_none(order: tuple[bytes, ...]) -> None:
+    hosts = [(b"host", host) for host in order]
+    assert sent(PlainTextResponse(), *hosts)[0]["status"] == 421
+
+
+def test_a_path_that_holds_an_open_one_is_not_open(guarded: Served) -> None:
+    for path in ("user/api/v1/material/x/resources", "session//health/messages"):
+        assert guarded.ask(path).status_code == 401
+    assert guarded.ask("material/x").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "size", [0, PIECE_BYTES, PIECE_BYTES + 1, 2 * PIECE_BYTES, 3 * PIECE_BYTES - 1]
+)
+def test_a_large_answer_goes_out_in_pieces_and_whole(size: int) -> None:
+    body = bytes(n % 251 for n in range(size))
+    start, *pieces = sent(Response(body))
+    assert b"".join(piece["body"] for piece in pieces) == body
+    assert max(len(piece["body"]) for piece in pieces) <= PIECE_BYTES
+    *before, last = [piece.get("more_body", False) for piece in pieces]
+    assert (all(before), last) == (True, False)
+    assert (b"content-length", str(size).encode()) in start["headers"]
+    head, *rest = sent(Response(body), method="HEAD")
+    assert head["headers"] == start["headers"]
+    assert [piece["body"] for piece in rest] == [b""]
+
+
+def test_what_is_streamed_goes_on_behind_a_large_piece() -> None:
+    parts = [b"a" * (PIECE_BYTES + 1), b"", b"b" * 2 * PIECE_BYTES]
+    _, *pieces = sent(StreamingResponse(iter(parts)))
+    assert b"".join(piece["body"] for piece in pieces) == b"".join(parts)
+    assert [piece.get("more_body") for piece in pieces[-2:]] == [True, False]

@@ -575,3 +575,30 @@ def test_a_huge_message_is_indexed_as_far_as_it_helps(store, index, size):
     assert [hit.line for hit in index.search("needle")] == [1]
     assert "too_large_bytes" in index.query("select data from events").rows[0][0]
     assert_as_rebuilt(index)
+
+
+@pytest.mark.parametrize("what", ["rows", "texts"])
+def test_damage_in_the_middle_of_a_file_heals_with_the_next_question(store, index, what):
+    store.space("default").session("s").append(
+        [{"role": "user", "content": f"word{number} " * 40} for number in range(3000)]
+    )
+    index.refresh()
+    index.publish(thorough=True)
+    suffix = "*.duckdb" if what == "rows" else "*.text"
+    (path,) = folder_of(store).glob(suffix)
+    with open(path, "r+b") as file:
+        file.seek(path.stat().st_size // 4)
+        file.write(b"\xff" * (path.stat().st_size // 2))
+    with Index.open(store) as other:
+        other.refresh()
+        for _ in range(2):
+            try:
+                if what == "rows":
+                    found = [len(row[0]) for row in other.query("select text from messages").rows]
+                else:
+                    found = [hit.line for hit in other.search("word7 OR word2999")]
+                break
+            except StoreError:
+                other.refresh()
+        assert len(found) == (3000 if what == "rows" else 2)
+        assert_as_rebuilt(other)
