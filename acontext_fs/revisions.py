@@ -38,6 +38,7 @@ class Revisions:
         """
         self.root = root
         self._lock = threading.RLock()
+        self._shallow = ""
         try:
             self._repo = pygit2.Repository(str(root))
         except pygit2.GitError as error:
@@ -99,7 +100,12 @@ class Revisions:
     def shallow(self) -> str:
         """What tells where a shallow clone ends; "" if it is whole."""
         data = files.read_bytes(Path(self._repo.path) / "shallow")
-        return hashlib.blake2b(data, digest_size=6).hexdigest() if data else ""
+        found = hashlib.blake2b(data, digest_size=6).hexdigest() if data else ""
+        with self._lock:
+            if found != self._shallow:  # libgit2 looks once where a clone ends.
+                self._repo = pygit2.Repository(str(self.root))
+                self._shallow = found
+        return found
 
     def count_since(self, known: str, head: str, limit: int) -> int:
         """How many commits `since` gives, at most `limit`."""

@@ -95,6 +95,8 @@ class Worktree:
 
     def read_line(self, path: str, start: int) -> bytes:
         place = self._layout.path(path)
+        if not self.holds(path):
+            raise StoreError(f"there is no {path}")
         try:
             with os.fdopen(files.open_regular(place), "rb") as file:
                 file.seek(start)

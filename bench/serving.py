@@ -147,10 +147,10 @@ def times(port: int, path: str, count: int) -> list[float]:
         start = time.perf_counter()
         connection.request("GET", path)
         answer = connection.getresponse()
-        answer.read()
+        body = answer.read()
         found.append(time.perf_counter() - start)
         if answer.status != 200:
-            raise RuntimeError(f"{path} answers {answer.status}")
+            raise RuntimeError(f"{path} answers {answer.status}: {body[:500]!r}")
     connection.close()
     return found[5:]
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -37,7 +38,12 @@ def export(tmp_path_factory):
 
 
 def ask(export, sql: str, limits: Limits = LIMITS) -> Answer | Refusal:
-    return asyncio.run(jailer.run(export, sql, limits))
+    async def within() -> Answer | Refusal:
+        # pytest's own limit raises in whatever runs, and a callback of the loop swallows it.
+        async with asyncio.timeout(30):
+            return await jailer.run(export, sql, limits)
+
+    return asyncio.run(within())
 
 
 def rows(export, sql: str) -> list:
@@ -305,6 +311,12 @@ SELECT current_setting('allowed_paths') OVER ()
 SELECT getenv('HOME')
 SELECT getvariable('x')
 SELECT write_log('x')
+FROM histogram('duckdb_databases', path)
+FROM histogram_values('pragma_database_list', file)
+FROM histogram('messages', ordinal)
+SELECT json_serialize_plan('select current_setting(''allowed_paths'')', optimize := true)
+SELECT system.main.JSON_SERIALIZE_PLAN('select 1')
+SELECT sleep_ms(10)
 """
 
 
@@ -553,3 +565,44 @@ while True: pass
     )
     assert done.stdout.split() == ["MemoryError", "OSError", "OSError"], done.stderr
     assert done.returncode < 0  # Ended by the system when its second was over.
+
+
+def test_nothing_python_has_can_be_named_as_a_table(export):
+    connection = locked(export)
+    for name in ("python_enable_replacements", "enable_external_access"):
+        assert connection.execute(f"SELECT current_setting('{name}')").fetchone() == (False,)
+    rows_here = [{"a": 1}]
+    assert "does not exist" in run_here(connection, "FROM rows_here"), rows_here
+
+
+@pytest.mark.parametrize("size", [10, 4])
+def test_an_answer_whose_rows_are_not_those_it_speaks_of_is_none(size):
+    head = (
+        f'{{"columns": [], "types": [], "row_count": 0, "truncated": false, "size_bytes": {size}}}'
+    )
+    found = jailer._read(0, head.encode() + b"\n[[1]]", LIMITS)
+    assert found == Refusal("limit", "the answer was cut off: ask for less")
+    right = head.replace(str(size), "5").encode()
+    assert isinstance(jailer._read(0, right + b"\n[[1]]", LIMITS), Answer)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits")
+def test_it_ends_by_itself_should_its_parent_not_live_to_end_it():
+    code = f"""
+import signal
+from acontext_fs.index.jail import limit_process
+limit_process(1, {1024 * MIB})
+print(*signal.getitimer(signal.ITIMER_REAL), flush=True)
+signal.setitimer(signal.ITIMER_REAL, 0.01)
+signal.pause()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+    )
+    left, interval = map(float, done.stdout.split())
+    assert 0 < left <= 2
+    assert interval == 0
+    assert done.returncode == -signal.SIGALRM

@@ -274,3 +274,14 @@ def test_tables_may_be_nested_as_people_do(tmp_path):
     path = tmp_path / "space.toml"
     path.write_text("meta" + ".a" * 30 + " = [1]")
     assert settings.load_space(path).meta.keys() == {"a"}
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999999", "18446744073709551616"])
+def test_meta_holds_what_json_can_say(tmp_path, number):
+    path = tmp_path / "space.toml"
+    path.write_text(f"[meta]\nx = [{{y = {number}}}]\n")
+    with pytest.raises(SettingsError, match="cannot be said in JSON") as error:
+        settings.load_space(path)
+    assert str(error.value).startswith(f"meta from {path} is ")
+    path.write_text(f"[meta]\nx = [{{y = {number}.0, z = 2026-01-01}}]\n")
+    assert settings.load_space(path).meta["x"][0]["y"] == float(number)

@@ -370,3 +370,30 @@ def test_a_skill_holds_two_hundred_files_and_any_number_of_days():
     skills.check_edits(full | days, [edit("notes/2027-01-01.md")])
     with pytest.raises(SkillInvalid, match="at most 200"):
         skills.check_edits(full | days, [edit("notes/more.md")])
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"Deploy \ud83d\ude80", "Deploy 🚀"),
+        (r"Deploy \ud83d", "Deploy \ufffd"),
+        (r"\ude80\ud83d now", "\ufffd\ufffd now"),
+        (r"\ufeffDeploy", "\ufeffDeploy"),
+    ],
+)
+def test_escaped_surrogates_are_joined_or_replaced(written, read):
+    data = front("name: a", f'description: "{written}"', "metadata:", f'  "{written}": "{written}"')
+    skill = skills.parse(data, "a")
+    assert skill.description == read
+    assert dict(skill.metadata) == {read: read}
+
+
+def test_validate_refuses_what_cannot_be_utf_8():
+    good = ["name: a", 'description: "b"', "metadata:", '  "c": "d"']
+    skills.validate(front(*good), "a")
+    for letter in "bcd":
+        for escaped in (r"\ud83d", r"\ude80", r"\ud83d\ude80", r"\U0000d83d"):
+            data = front(*(line.replace(f'"{letter}"', f'"{escaped}"') for line in good))
+            with pytest.raises(SkillInvalid, match="surrogate"):
+                skills.validate(data, "a")
+    skills.validate(front("name: a", "description: 'a \\ud83d'"), "a")

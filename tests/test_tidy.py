@@ -37,7 +37,7 @@ HOMES = {
     "pygit2": {"acontext_fs/history.py", "acontext_fs/objects.py", "acontext_fs/revisions.py"},
     "rich": {"acontext_fs/cli/show.py"},
     "splintr": {"acontext_fs/tokens.py"},
-    "uvicorn": {"acontext_fs/cli/serve.py", "acontext_fs/cli/patient.py"},
+    "uvicorn": {"acontext_fs/cli/serve.py", "api/patient.py"},
     "watchdog": {"daemon/watch.py"},
     "yaml": {"acontext_fs/skill_file.py"},
 }

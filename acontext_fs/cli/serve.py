@@ -197,7 +197,7 @@ def _serve(store: Store, options: Settings, listening: socket.socket, *, beside:
 def _server(app: Any) -> Any:
     import uvicorn
 
-    from acontext_fs.cli.patient import Patient
+    from acontext_fs.api.patient import Patient
 
     return uvicorn.Server(
         uvicorn.Config(

@@ -15,6 +15,8 @@ FOLD_BYTES = 8 * 1024 * 1024
 """How much text of changed sessions is kept in memory before it becomes a layer."""
 FOLD_UNITS = 400
 """The same in sessions: a row at a time costs more than a layer."""
+DROPPED_ROWS_MAX = 50_000
+"""How many dropped rows may take up memory before a layer is written for that alone."""
 FOLD_COMMITS = 2000
 """The same in commits."""
 LARGE_BYTES = 48 * 1024 * 1024
@@ -110,6 +112,8 @@ class Changes:
         limit = LARGE_BYTES if len(sessions) <= LARGE_UNITS_MAX else FOLD_BYTES
         if size > limit or len(changed) >= FOLD_UNITS:
             return True
+        if contents.stack.database.dropped_rows > DROPPED_ROWS_MAX:
+            return True  # Their memory could not be given back beside all the readers.
         start, end = (text.partition("+")[0] for text in (known, head))
         return self._revisions.count_since(start, end, FOLD_COMMITS + 1) > FOLD_COMMITS
 

@@ -28,6 +28,8 @@ VERSION: str = duckdb.__version__.rpartition(".")[0]
 FETCHED_ROWS = 1000
 FILE_ROWS_MIN = 200
 """From how many rows on the way through a file is the shorter one."""
+TIDY_ROWS = 2000
+"""How many dropped rows may take up memory before it is given back."""
 READ_BYTES_MIN = 4 * 1024 * 1024
 """How large a line may be for DuckDB's reader, at least; it takes twice that as a buffer."""
 TABLE_NAMES = tuple(BY_NAME)
@@ -72,6 +74,7 @@ class Database:
         Raises:
             StoreError: one of them cannot be read; the index has to be built again.
         """
+        self.dropped_rows = 0
         self._connection = _connect(READER_MEMORY)
         try:
             if "," not in str(root):  # DuckDB takes it for a list.
@@ -105,7 +108,8 @@ class Database:
         try:
             if gone:
                 for name in views.STORED:
-                    cursor.execute(_deletion(name, gone))
+                    (count,) = cursor.execute(_deletion(name, gone)).fetchone() or (0,)
+                    self.dropped_rows += count
             if dead:
                 pairs = ", ".join(f"({layer}, {unit})" for layer, unit in dead)
                 cursor.execute(f"insert into {views.LIVE}.dead values {pairs}")
@@ -116,6 +120,16 @@ class Database:
             raise StoreError(f"the index cannot be changed: {_first_line(error)}") from error
         finally:
             cursor.close()
+        if self.dropped_rows >= TIDY_ROWS:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Give back the memory of rows that were dropped; DuckDB does so at a checkpoint only."""
+        try:
+            self._connection.execute("checkpoint memory")
+            self.dropped_rows = 0
+        except duckdb.TransactionException:
+            return  # Somebody reads or writes at this moment: the next change tries again.
 
     def query(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Rows:
         """Run one query.
@@ -359,8 +373,10 @@ def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
         yield from found
 
 
-def _complaint(error: duckdb.Error) -> UsageError | IndexDamaged:
+def _complaint(error: duckdb.Error) -> UsageError | StoreError:
     """What is wrong with a query, or with the files that it reads."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return StoreError(f"the query needs more memory than {READER_MEMORY}: ask for less at once")
     said = values.sentence(str(error), TABLE_NAMES)
     is_fatal = isinstance(error, duckdb.FatalException | duckdb.SerializationException)
     if is_fatal or "orrupt database file" in said:

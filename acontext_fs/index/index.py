@@ -31,7 +31,7 @@ from acontext_fs.store import Store
 
 PUBLISH_ROWS = 500
 """From how many changed messages on it is worth to spare other processes the work."""
-SEARCHES_MAX = 4
+SEARCHES_MAX = 3
 """How often a search is done again because rows changed under it."""
 ATTEMPTS_MAX = 4
 """How often a change is made again upon the work of a process that was faster."""
@@ -292,17 +292,19 @@ class Index:
 
     def _bring_up(self, paths: Collection[str] | None, report: Report | None) -> None:
         contents = self._ready(complete=paths is None)
+        is_done = False
         try:
             for _ in range(ATTEMPTS_MAX):
                 change = self._changes.look(contents, paths)
-                if self._take_in(contents, change, report):
+                is_done = self._take_in(contents, change, report)
+                if is_done:
                     self._show(contents)
                     return
                 self._swap(contents.reopen)
                 paths = None
-        except BaseException:
-            self._abandon(contents)  # Half a change may be in it; the next refresh begins anew.
-            raise
+        finally:
+            if not is_done:
+                self._abandon(contents)  # Half a change may be in it: the next one begins anew.
         raise StoreError("other processes keep changing the index: ask again")
 
     def _take_in(self, contents: Contents, change: Change, report: Report | None) -> bool:

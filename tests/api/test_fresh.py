@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import threading
@@ -12,8 +13,9 @@ import pytest
 
 from acontext_fs.api import reader as readers
 from acontext_fs.api.answers import ApiError
-from acontext_fs.api.reader import Reader
+from acontext_fs.api.reader import Opened, Reader
 from acontext_fs.clock import FakeClock
+from acontext_fs.errors import StoreError
 from acontext_fs.index.index import Index
 from acontext_fs.store import Store
 from tests.api.conftest import Serve
@@ -32,6 +34,7 @@ def append(store: Store, name: str, text: str = "Hello.") -> str:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests wait for scans, however long they take."""
     monkeypatch.setattr(readers, "SCAN_WAIT_SECONDS", 30.0)
+    monkeypatch.setattr(readers, "CHANGE_WAIT_SECONDS", 30.0)
 
 
 @pytest.mark.usefixtures("patient")
@@ -193,6 +196,9 @@ def test_a_session_is_found_the_moment_it_begins(copied: Store, serving: Serve) 
         for name in ("fresh", "default.fresh", "flat", "default.flat"):
             assert len(served.get(f"session/{name}/messages")["items"]) == 1
         served.refused("session/other.fresh/messages", 404)
+        copied.space("other").session("many-1").append(user("A talk of the same name."))
+        found = served.get("learning_spaces/other/sessions/many-1")
+        assert (found["learning_space_id"], found["status"]) == ("other", "pending")
 
 
 @pytest.mark.usefixtures("patient")
@@ -284,3 +290,120 @@ def test_a_bare_clone_is_served_as_its_head_moves(
         assert len(served.get("session/begun/messages")["ids"]) == 1
         assert len(served.get("session")["items"]) == 10
         assert served.get("session/many-1/messages", at="HEAD~1") == before
+
+
+# -- changes, and the thread that takes them in -----------------------------------------------
+
+
+def texts(index: Index) -> list[str]:
+    """What was said in the sessions that `append` began."""
+    found = index.query("select text from messages where created_at > '2026-05-01' order by 1")
+    return [row[0] for row in found.rows]
+
+
+def test_what_is_told_while_a_scan_runs_is_taken_in_by_the_next(copied: Store) -> None:
+    told: list[tuple[set[str], bool]] = []
+    store = Store(copied.root, FakeClock())
+    with Index.open(store) as index:
+        reader = Reader(store, index, changes=lambda: told.pop() if told else (set(), False))
+        assert texts(reader.fresh()) == []
+        slow: Any = Slow(index)
+        reader.index = slow
+        told.append(({append(store, "one", "1")}, False))
+        reader.fresh()
+        assert reader._scan is not None
+        told.append(({append(store, "two", "2")}, False))
+        assert texts(reader.fresh()) == []
+        slow.may_end.set()
+        reader._scan.result(20)
+        assert texts(index) == ["1"]
+        reader.fresh()
+        reader._scan.result(20)
+        assert texts(index) == ["1", "2"]
+        reader.close()
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_another_thread_kept_from_being_looked_at_is_looked_at_later(copied: Store) -> None:
+    told: list[tuple[set[str], bool]] = []
+    store = Store(copied.root, FakeClock())
+    holds, may_end = threading.Event(), threading.Event()
+
+    def hold(done: int, of: int) -> None:
+        holds.set()
+        assert may_end.wait(20)
+
+    with Index.open(store) as index:
+        reader = Reader(store, index, changes=lambda: told.pop() if told else (set(), False))
+        reader.fresh()
+        append(store, "one", "1")
+        other = threading.Thread(target=index.refresh, args=(None, hold))
+        other.start()
+        assert holds.wait(20)
+        told.append(({append(store, "two", "2")}, False))
+        assert texts(reader.fresh()) == []
+        may_end.set()
+        other.join()
+        assert texts(index) == ["1"]
+        assert texts(reader.fresh()) == ["1", "2"]
+        reader.close()
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("missed", [False, True])
+def test_changes_whose_scan_failed_are_not_forgotten(copied: Store, missed: bool) -> None:
+    told: list[tuple[set[str], bool]] = []
+    store = Store(copied.root, FakeClock())
+
+    class Failing(Busy):
+        def refresh(self, paths: Any = None) -> bool:
+            if self.is_busy:
+                raise StoreError("the disk is full")
+            return super().refresh(paths)
+
+    with Index.open(store) as index:
+        failing: Any = Failing(index)
+        reader = Reader(store, failing, changes=lambda: told.pop() if told else (set(), False))
+        reader.fresh()
+        failing.is_busy = True
+        told.append((set() if missed else {append(store, "one", "1")}, missed))
+        with pytest.raises(StoreError, match="the disk is full"):
+            reader.fresh()
+        failing.is_busy = False
+        reader.fresh()
+        assert failing.done[1:] == [None if missed else {append(store, "one", "2")}]
+        reader.close()
+
+
+# -- what was answered before -------------------------------------------------------------------
+
+
+def test_a_change_while_an_answer_is_made_is_in_the_next(copied: Store) -> None:
+    with Index.open(copied) as index:
+        reader = Reader(copied, index)
+        reader.fresh()
+
+        def make(opened: Opened) -> list[str]:
+            found = [message.text for message in opened.transcript.messages]
+            if len(found) < 4:
+                append(copied, "many-1", f"Number {len(found) + 1}.")
+            return found
+
+        answers = [asyncio.run(reader.answered("many-1", "key", make)).body for _ in range(4)]
+        assert [b"Number 3." in body for body in answers] == [False, True, True, True]
+        assert [b"Number 4." in body for body in answers] == [False, False, True, True]
+        reader.close()
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_session_is_called_otherwise_once_another_has_its_name(
+    copied: Store, serving: Serve
+) -> None:
+    told: list[tuple[set[str], bool]] = []
+    with serving(copied, changes=lambda: told.pop() if told else (set(), False)) as served:
+        assert served.get("session/default.many-1/configs")["id"] == "many-1"
+        session = copied.space("other").session("many-1")
+        session.append(user("Hello.", created_at="2026-06-01T00:00:00Z"))
+        told.append(({session.place.session_path}, False))
+        served.get("session")
+        assert served.get("session/default.many-1/configs")["id"] == "default.many-1"

@@ -18,7 +18,9 @@ from acontext_fs.store import Store
 from tests.api.asking import Api
 
 
-@given(st.integers(-(10**21), 10**21 - 1), st.text(min_size=1, max_size=40).filter(str.isprintable))
+@given(
+    st.integers(1 - 10**21, 10**21 - 1), st.text(min_size=1, max_size=40).filter(str.isprintable)
+)
 def test_a_cursor_comes_back(number: int, row_id: str) -> None:
     text = paging.encode_cursor(number, row_id)
     assert "=" not in text
@@ -123,25 +125,27 @@ def test_pages_reach_from_the_first_year_to_the_last(odd: Store) -> None:
 
 def test_users_of_one_moment_are_neither_skipped_nor_repeated(store: Store) -> None:
     long = "n" * 5000
-    for nth, name in enumerate(["b", "a", long + "2", long + "1", "ü" * 3000]):
+    for nth, name in enumerate(["b", "a", long + "2", long + "1", "🚀" * 3000]):
         for day in (1, 9 - nth):
             session = {"type": "session", "user": name, "created_at": f"2026-01-0{day}T00:00:00Z"}
             store.space("default").session(f"s-{nth}-{day}").append(session)
     with Api(store) as api:
         every = api.get("/user/ls")["items"]
-        assert [user["id"][:2] for user in every] == ["a", "b", "nn", "nn", "üü"]
+        assert [user["id"][:2] for user in every] == ["a", "b", "nn", "nn", "🚀🚀"]
         assert api.pages("/user/ls", limit=1) == every
-        assert api.pages("/user/ls", limit=2, time_desc="true") == every[::-1]
+        assert api.pages("/user/ls", limit=1, time_desc="true") == every[::-1]
 
 
-@pytest.mark.parametrize("number", [10**21 - 1, -(10**21), 2**63 - 1, 2**63, -(2**63) - 1])
+@pytest.mark.parametrize("number", [10**21 - 1, 1 - 10**21, 2**63 - 1, -(2**63) - 1])
 def test_a_cursor_far_from_everything_ends_or_begins_a_list(odd: Store, number: int) -> None:
     cursor = paging.encode_cursor(number, "a")
     with Api(odd) as api:
         for path in LISTS:
             query = {"q": "x"} if path == "search" else {}
             for desc in ("false", "true"):
-                assert api.status(f"/{path}", cursor=cursor, limit=1, time_desc=desc, **query) == 200
+                assert (
+                    api.status(f"/{path}", cursor=cursor, limit=1, time_desc=desc, **query) == 200
+                )
 
 
 # -- what is kept -----------------------------------------------------------------------------

@@ -276,3 +276,15 @@ def test_a_revision_that_git_does_not_know_is_refused(api: Api) -> None:
         told = api.ask("/agent_skills", at=at)
         assert told.status_code in (400, 404)
         assert told.json()["msg"]
+
+
+def test_a_description_with_escaped_surrogates_is_shown(api: Api, write: Write) -> None:
+    text = '---\nname: rocket\ndescription: "Deploy \\ud83d\\ude80, \\ud83d"\n---\n'
+    put(write, "rocket/SKILL.md", text)
+    found = api.get("/agent_skills/default.rocket")
+    assert found["description"] == "Deploy 🚀, \ufffd"
+    assert found in api.get("/agent_skills")["items"]
+    assert found in api.get("/learning_spaces/default/skills")
+    assert [hit["id"] for hit in api.get("/search", q="deploy")["items"]] == ["default.rocket"]
+    file = api.get("/agent_skills/default.rocket/file", file_path="SKILL.md")
+    assert file["content"]["raw"] == text

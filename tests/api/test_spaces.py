@@ -144,9 +144,29 @@ def test_pages_and_filters(daemon: Daemon) -> None:
             assert api.status("/learning_spaces", **bad) == 400
 
 
-def test_a_broken_space_file_hides_no_space(daemon: Daemon) -> None:
+@pytest.mark.parametrize("text", ["user = [", "[meta]\nx = 99999999999999999999999\n"])
+def test_a_broken_space_file_hides_no_space(daemon: Daemon, text: str) -> None:
     daemon.write(user("Hi"), space="shop")
-    (daemon.root / "spaces/shop/space.toml").write_text("user = [")
+    (daemon.root / "spaces/shop/space.toml").write_text(text)
     with Api(daemon.store) as api:
         shop = api.get("/learning_spaces/shop")
         assert (shop["user_id"], shop["meta"]) == (None, None)
+        assert shop in api.get("/learning_spaces")["items"]
+        assert len(api.get("/learning_spaces")["items"]) == 2
+
+
+def test_a_session_called_like_one_of_another_space_does_not_hide_it(daemon: Daemon) -> None:
+    daemon.write({"type": "session", "created_at": "2020-01-01T00:00:00Z"}, session="shop.c")
+    daemon.write(user("Hi"), session="c", space="shop")
+    with Api(daemon.store) as api:
+        path = "/learning_spaces/{}/sessions/{}".format
+        found = api.get(path("shop", "c"))
+        assert found["session_id"] == "c"
+        assert api.get(path("shop", "shop.c")) == found
+        assert api.get("/learning_spaces/shop/sessions") == [found]
+        daemon.write(user("Hi"), session="shop.c", space="shop")
+        assert api.get(path("default", "shop.c"))["session_id"] == "default.shop.c"
+        assert api.get(path("shop", "shop.c"))["session_id"] == "shop.shop.c"
+        assert api.get(path("shop", "shop.shop.c"))["session_id"] == "shop.shop.c"
+        told = api.ask(path("default", "c"))
+        assert (told.status_code, told.json()["msg"]) == (404, "space default has no session 'c'")

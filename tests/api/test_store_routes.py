@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acontext_fs import tasks
 from acontext_fs.api.log_list import by_descent
+from acontext_fs.records import Task
 from acontext_fs.settings import Settings
 from acontext_fs.store import Store
+from tests.api.asking import Api
 from tests.api.conftest import Serve, Served, ids
 from tests.conftest import run_git
 
@@ -294,3 +297,44 @@ def test_pages_of_a_search(served: Served) -> None:
     assert [item for page in pages for item in page["items"]] == every
     scores = [item["score"] for item in every]
     assert scores == sorted(scores, reverse=True)
+
+
+# -- pages of what is hard to tell apart --------------------------------------------------------
+
+
+def test_tasks_of_the_same_id_and_time_in_several_spaces(store: Store) -> None:
+    time = "2026-01-01T00:00:00.000000Z"
+    for space, name in (("a", "s2"), ("b", "s1")):
+        session = store.space(space).session(name)
+        session.append({"role": "user", "content": "Hello."})
+        path = store.layout.path(session.place.tasks_path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tasks.encode([Task("t", name, 1, "running", "Do.", time, time)]))
+    with Api(store) as api:
+        for desc in ("false", "true"):
+            found = api.pages("/tasks", limit=1, time_desc=desc)
+            places = [(task["space"], task["session_id"]) for task in found]
+            assert places == [("b", "s1"), ("a", "s2")][:: -1 if desc == "true" else 1]
+
+
+def test_pages_through_many_commits_of_one_second(store: Store) -> None:
+    begin = 4_000_000_000
+    text = "".join(
+        f"commit refs/heads/many\ncommitter A <a@example.org> {begin + max(0, nth - 9)} +0000\n"
+        f"data 1\n{'x'}\n{'from HEAD^0' if nth == 0 else ''}\n"
+        for nth in (*range(10), *[10] * 30)
+    )
+    run_git(store.root, "fast-import", "--quiet", stdin=text)
+    run_git(store.root, "reset", "--quiet", "--hard", "many")
+    with Api(store) as api:
+        commits = run_git(store.root, "rev-list", "HEAD").split()
+        assert len(commits) == 41
+        assert ids(api.get("/log", limit=200)["items"]) == commits
+        for limit in (1, 5):
+            assert ids(api.pages("/log", limit=limit)) == commits
+            assert ids(api.pages("/log", limit=limit, time_desc="false")) == commits[::-1]
+
+
+def test_a_page_of_a_search_beyond_all_counting_is_empty(served: Served) -> None:
+    cursor = "OTIyMzM3MjAzNjg1NDc3NTgwN3xh"  # 2^63 - 1, to which the limit is added.
+    assert served.get("search", q="count", cursor=cursor) == {"items": [], "has_more": False}

@@ -1,5 +1,6 @@
 """`serve` and `up`, as processes of their own on real ports."""
 
+import asyncio
 import contextlib
 import hashlib
 import http.client
@@ -18,8 +19,10 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
+from starlette.responses import Response
 
-from acontext_fs.cli import beside, serve
+from acontext_fs.api.safety import ApiOptions, Safety
+from acontext_fs.cli import beside, patient, serve
 from acontext_fs.clock import SystemClock
 from acontext_fs.errors import SettingsError
 from acontext_fs.settings import Settings
@@ -406,3 +409,145 @@ def test_beside_up_there_is_no_second_one_but_any_number_of_servers(start, fille
     alone = start("serve")
     until(lambda: alone.data("tasks")["items"])
     assert alone.data("session")["items"] == first.data("session")["items"]
+
+
+# -- patience ---------------------------------------------------------------------------------
+
+LARGE = bytes(range(256)) * 8 * 1024
+SMALL_BYTES = 50_000
+"""More than the system buffers, less than the server does before it waits for the reader."""
+REQUEST = b"GET /large HTTP/1.1\r\nHost: localhost\r\n"
+HEAD_SECONDS = 0.4
+
+
+@pytest.fixture
+def answering(monkeypatch) -> Iterator:
+    """A server, and its port, that waits for a request for HEAD_SECONDS, and for a reader long.
+
+    /large answers with LARGE, /late too but after twice that time, /small with its beginning.
+    """
+    monkeypatch.setattr(patient, "HEAD_SECONDS", HEAD_SECONDS)
+    monkeypatch.setattr(patient, "READ_SECONDS", SECONDS)
+
+    async def app(scope, receive, send) -> None:
+        if scope["path"] == "/late":
+            await asyncio.sleep(2 * HEAD_SECONDS)
+        body = LARGE[:SMALL_BYTES] if scope["path"] == "/small" else LARGE
+        await Response(body)(scope, receive, send)
+
+    server = serve._server(Safety(app, ApiOptions()))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        # So that an answer does not vanish into the buffers of the system at once.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        yield SimpleNamespace(server=server, port=listening.getsockname()[1])
+        server.should_exit = True
+        thread.join()
+
+
+@contextlib.contextmanager
+def calling(port: int) -> Iterator[socket.socket]:
+    with socket.socket() as caller:
+        caller.settimeout(SECONDS)
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        caller.connect(("127.0.0.1", port))
+        yield caller
+
+
+def received(caller: socket.socket, size: int) -> bytes:
+    """So many bytes, or fewer if the connection ends before."""
+    parts = []
+    with contextlib.suppress(ConnectionError):
+        while size and (part := caller.recv(min(size, 65536))):
+            parts.append(part)
+            size -= len(part)
+    return b"".join(parts)
+
+
+def test_large_answers_arrive_whole(answering):
+    status, body = get(answering.port, "/large")
+    assert (status, body == LARGE) == (200, True)
+    connection = http.client.HTTPConnection("127.0.0.1", answering.port, timeout=SECONDS)
+    with contextlib.closing(connection):
+        for method, body in (("HEAD", b""), ("GET", LARGE), ("HEAD", b"")):
+            connection.request(method, "/large")
+            answer = connection.getresponse()
+            assert answer.headers["content-length"] == str(len(LARGE))
+            assert answer.read() == body
+
+
+@pytest.mark.parametrize("begun", [b"", b"G", REQUEST, b"POST / HTTP/1.1\r\nHost: localhost\r\n"])
+def test_who_does_not_finish_a_request_is_not_waited_for(answering, begun):
+    start = time.monotonic()
+    with calling(answering.port) as caller:
+        caller.sendall(begun)
+        assert received(caller, 1) == b""
+        assert HEAD_SECONDS * 0.9 < time.monotonic() - start < SECONDS / 4
+
+
+def test_who_does_not_finish_a_later_request_is_not_waited_for(answering):
+    with calling(answering.port) as caller:
+        caller.sendall(REQUEST.replace(b"GET", b"HEAD") + b"\r\nG")
+        assert received(caller, 10_000).endswith(b"\r\n\r\n")
+    assert not answering.server.server_state.connections
+
+
+def test_who_sends_a_request_byte_by_byte_is_not_waited_for(answering):
+    with calling(answering.port) as caller:
+        caller.settimeout(HEAD_SECONDS / 10)
+        for _ in range(200):
+            try:
+                caller.sendall(b"G")
+                if caller.recv(1) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                return
+    pytest.fail("the connection stayed open")
+
+
+@pytest.mark.parametrize(("path", "size"), [(b"/large", len(LARGE)), (b"/small", SMALL_BYTES)])
+def test_who_does_not_take_the_answer_is_dropped(answering, monkeypatch, path, size):
+    monkeypatch.setattr(patient, "READ_SECONDS", HEAD_SECONDS)
+    with calling(answering.port) as caller:
+        caller.sendall(REQUEST.replace(b"/large", path) + b"\r\n")
+        assert received(caller, 8) == b"HTTP/1.1"
+        until(lambda: not answering.server.server_state.connections)
+        until(lambda: not answering.server.server_state.tasks)
+        assert len(received(caller, size)) < size
+
+
+@pytest.mark.parametrize(
+    ("left", "more"),
+    [(len(LARGE) // 2, b""), (250_000, b""), (250_000, b"Connection: close\r\n")],
+)
+def test_who_pauses_while_reading_gets_all_of_it(answering, left, more):
+    with calling(answering.port) as caller:
+        caller.sendall(REQUEST + more + b"\r\n")
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += received(caller, 1)
+        body = received(caller, len(LARGE) - left)
+        time.sleep(2 * HEAD_SECONDS)
+        assert body + received(caller, left) == LARGE
+
+
+def test_an_answer_may_take_its_time_and_then_nobody_is_waited_for(answering):
+    connection = http.client.HTTPConnection("127.0.0.1", answering.port, timeout=SECONDS)
+    with contextlib.closing(connection):
+        for path in ("/late", "/large", "/late"):
+            connection.request("GET", path)
+            assert connection.getresponse().read() == LARGE
+        own = connection.sock
+        assert own is not None
+        assert received(own, 1) == b""
+
+
+def test_requests_sent_at_once_are_all_answered(answering, monkeypatch):
+    monkeypatch.setattr(patient, "READ_SECONDS", 1.5 * HEAD_SECONDS)
+    late = REQUEST.replace(b"/large", b"/late") + b"\r\n"
+    with calling(answering.port) as caller:
+        caller.sendall(REQUEST + b"\r\n" + late + REQUEST + b"Connection: close\r\n\r\n")
+        assert received(caller, 4 * len(LARGE)).count(LARGE) == 3

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from acontext_fs import editing
 from acontext_fs.errors import UsageError
 from acontext_fs.formats import Converted, convert
 from acontext_fs.records import Message, Part
@@ -752,3 +753,31 @@ def test_very_many_results_for_one_reply_are_written_within_the_tests_own_limit(
     messages = given(*(result_of("a", "x") for _ in range(30_000)))
     for target in ("openai", "anthropic"):
         assert convert(messages, target).items
+
+
+# --- calls that nobody answered
+
+
+def test_a_result_without_an_id_is_not_that_of_a_call_that_was_given_up():
+    def ls(path: str) -> dict[str, Any]:
+        return {
+            "role": "model",
+            "parts": [{"functionCall": {"name": "ls", "args": {"path": path}}}],
+        }
+
+    def says(part: dict[str, Any]) -> dict[str, Any]:
+        return {"role": "user", "parts": [part]}
+
+    result = {"functionResponse": {"name": "ls", "response": {"output": "B"}}}
+    said = [says({"text": "Go."}), ls("a"), says({"text": "Stop."}), ls("b"), says(result)]
+    messages = given(*said)
+    assert convert(messages, "gemini").items == said
+    assert [item["id"] for item in convert(messages, "acontext").items] == [m.id for m in messages]
+    openai = convert(messages, "openai").items
+    assert len(openai) == 5
+    assert openai[4]["tool_call_id"] == openai[3]["tool_calls"][0]["id"]
+    anthropic = convert(messages, "anthropic").items
+    assert len(anthropic) == 5
+    assert anthropic[4]["content"][0]["tool_use_id"] == anthropic[3]["content"][0]["id"]
+    for count, left in ((5, ()), (4, tuple(messages[3:4]))):
+        assert editing.apply(messages[:count], [editing.TokenLimit(1)]).messages == left

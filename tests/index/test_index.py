@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from acontext_fs import progress, setup, tasks
 from acontext_fs.clock import FakeClock
 from acontext_fs.errors import StoreError, UsageError
+from acontext_fs.index import rows
 from acontext_fs.index.checking import differences
 from acontext_fs.index.index import Index, folder_of
 from acontext_fs.progress import Progress
@@ -602,3 +603,37 @@ def test_damage_in_the_middle_of_a_file_heals_with_the_next_question(store, inde
                 other.refresh()
         assert len(found) == (3000 if what == "rows" else 2)
         assert_as_rebuilt(other)
+
+
+def test_a_row_may_hold_what_utf_8_cannot():
+    row = {"text": "a \ud83d", "meta": {"\udc00": ["\ud83d\ude80"]}}
+    assert orjson.loads(rows.encode([row])) == [{"text": "a ?", "meta": {"?": ["??"]}}]
+    assert orjson.loads(rows.encode_line(row)) == {"text": "a ?", "meta": {"?": ["??"]}}
+
+
+def test_a_description_with_escaped_surrogates_is_indexed_with_all_others(store, index):
+    text = '---\nname: rocket\ndescription: "Deploy \\ud83d\\ude80, \\ud83d"\n---\n'
+    _put(store.layout.path("spaces/default/skills/rocket/SKILL.md"), text.encode())
+    store.space("default").session("s").append(HELLO)
+    index.refresh()
+    found = index.query("select description, problem from skills where name = 'rocket'").rows
+    assert [row[0] for row in found] == ["Deploy 🚀, \ufffd"]
+    assert "surrogate" in found[0][1]
+    assert texts(index) == ["hello there"]
+    assert [hit.id for hit in index.search("deploy")] == ["default.rocket"]
+    assert_as_rebuilt(index)
+
+
+def test_rows_that_were_dropped_do_not_fill_the_memory(store, index, monkeypatch):
+    monkeypatch.setattr("acontext_fs.index.engine.TIDY_ROWS", 200)
+    session = store.space("default").session("s")
+    session.append([{"role": "user", "content": f"{number} " * 2000} for number in range(50)])
+    memory = "select sum(memory_usage_bytes) from duckdb_memory()"
+    used = []
+    for number in range(60):
+        rest = session.path.read_bytes().partition(b"\n")[2]
+        session.path.write_bytes(b'{"role":"user","content":"%d"}\n' % number + rest)
+        index.refresh([session.place.session_path])
+        used.append(index.query(memory).rows[0][0])
+    assert max(used[20:]) < 2 * max(used[:20])
+    assert_as_rebuilt(index)
