@@ -156,6 +156,4 @@ def _print_next(root: Path) -> None:
     click.echo("  git log -p spaces/default/skills     every learning, as a diff")
     click.echo("  acontext-fs search timeout           messages, tasks and skills that say so")
     click.echo('  acontext-fs sql "from tasks"         any question, in SQL (docs/sql.md)')
-    click.echo(
-        "  acontext-fs up                       the daemon and the API; append lines of yours"
-    )
+    click.echo("  acontext-fs up                       daemon and API; append lines of yours")

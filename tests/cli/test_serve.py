@@ -21,8 +21,9 @@ from urllib.parse import quote
 import pytest
 from starlette.responses import Response
 
+from acontext_fs.api import patient
 from acontext_fs.api.safety import ApiOptions, Safety
-from acontext_fs.cli import beside, patient, serve
+from acontext_fs.cli import beside, serve
 from acontext_fs.clock import SystemClock
 from acontext_fs.errors import SettingsError
 from acontext_fs.settings import Settings

@@ -191,13 +191,13 @@ def test_a_missing_damaged_or_foreign_file_is_said_to_be_one(tmp_path: Path) -> 
     data = path.read_bytes()
     path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
     file = TextFile.open(path)
-    with pytest.raises(StoreError, match="cannot use|is damaged"):
+    with pytest.raises(StoreError, match=r"cannot use|is damaged"):
         found(file, "alpha")
     file.close()
 
 
 def test_a_file_that_cannot_be_written_is_said_to_be_one(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot use|is damaged"):
+    with pytest.raises(StoreError, match=r"cannot use|is damaged"):
         TextFile.create(tmp_path / "missing" / "x.fts")
     (tmp_path / "folder").mkdir()
     with pytest.raises(StoreError, match="cannot write"):
