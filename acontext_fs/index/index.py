@@ -31,7 +31,7 @@ from acontext_fs.store import Store
 
 PUBLISH_ROWS = 500
 """From how many changed messages on it is worth to spare other processes the work."""
-SEARCHES_MAX = 3
+SEARCHES_MAX = 2
 """How often a search is done again because rows changed under it."""
 ATTEMPTS_MAX = 4
 """How often a change is made again upon the work of a process that was faster."""

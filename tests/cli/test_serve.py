@@ -414,7 +414,7 @@ def test_beside_up_there_is_no_second_one_but_any_number_of_servers(start, fille
 
 # -- patience ---------------------------------------------------------------------------------
 
-LARGE = bytes(range(256)) * 8 * 1024
+LARGE = bytes(range(256)) * 4 * 1024
 SMALL_BYTES = 50_000
 """More than the system buffers, less than the server does before it waits for the reader."""
 REQUEST = b"GET /large HTTP/1.1\r\nHost: localhost\r\n"
@@ -425,20 +425,20 @@ HEAD_SECONDS = 0.4
 def answering(monkeypatch) -> Iterator:
     """A server, and its port, that waits for a request for HEAD_SECONDS, and for a reader long.
 
-    /large answers with LARGE, /late too but after twice that time, /small with its beginning.
+    /large answers with LARGE, /late too but only after more than that, /small with its beginning.
     """
     monkeypatch.setattr(patient, "HEAD_SECONDS", HEAD_SECONDS)
     monkeypatch.setattr(patient, "READ_SECONDS", SECONDS)
 
     async def app(scope, receive, send) -> None:
         if scope["path"] == "/late":
-            await asyncio.sleep(2 * HEAD_SECONDS)
+            await asyncio.sleep(1.5 * HEAD_SECONDS)
         body = LARGE[:SMALL_BYTES] if scope["path"] == "/small" else LARGE
         await Response(body)(scope, receive, send)
 
     server = serve._server(Safety(app, ApiOptions()))
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        # So that an answer does not vanish into the buffers of the system at once.
+        # Else an answer vanishes into the buffers of the system at once.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
@@ -478,7 +478,7 @@ def test_large_answers_arrive_whole(answering):
             assert answer.read() == body
 
 
-@pytest.mark.parametrize("begun", [b"", b"G", REQUEST, b"POST / HTTP/1.1\r\nHost: localhost\r\n"])
+@pytest.mark.parametrize("begun", [b"", REQUEST])
 def test_who_does_not_finish_a_request_is_not_waited_for(answering, begun):
     start = time.monotonic()
     with calling(answering.port) as caller:
@@ -520,25 +520,23 @@ def test_who_does_not_take_the_answer_is_dropped(answering, monkeypatch, path, s
         assert len(received(caller, size)) < size
 
 
-@pytest.mark.parametrize(
-    ("left", "more"),
-    [(len(LARGE) // 2, b""), (250_000, b""), (250_000, b"Connection: close\r\n")],
-)
-def test_who_pauses_while_reading_gets_all_of_it(answering, left, more):
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+def test_who_pauses_while_reading_gets_all_of_it(answering, more):
+    left = 250_000  # The server is done with it, and it is still on its way.
     with calling(answering.port) as caller:
         caller.sendall(REQUEST + more + b"\r\n")
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += received(caller, 1)
         body = received(caller, len(LARGE) - left)
-        time.sleep(2 * HEAD_SECONDS)
+        time.sleep(1.5 * HEAD_SECONDS)
         assert body + received(caller, left) == LARGE
 
 
 def test_an_answer_may_take_its_time_and_then_nobody_is_waited_for(answering):
     connection = http.client.HTTPConnection("127.0.0.1", answering.port, timeout=SECONDS)
     with contextlib.closing(connection):
-        for path in ("/late", "/large", "/late"):
+        for path in ("/late", "/late"):
             connection.request("GET", path)
             assert connection.getresponse().read() == LARGE
         own = connection.sock
@@ -547,7 +545,7 @@ def test_an_answer_may_take_its_time_and_then_nobody_is_waited_for(answering):
 
 
 def test_requests_sent_at_once_are_all_answered(answering, monkeypatch):
-    monkeypatch.setattr(patient, "READ_SECONDS", 1.5 * HEAD_SECONDS)
+    monkeypatch.setattr(patient, "READ_SECONDS", 1.2 * HEAD_SECONDS)
     late = REQUEST.replace(b"/large", b"/late") + b"\r\n"
     with calling(answering.port) as caller:
         caller.sendall(REQUEST + b"\r\n" + late + REQUEST + b"Connection: close\r\n\r\n")
