@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from acontext_fs.formats.convert import convert
 from acontext_fs.progress import Progress
 from acontext_fs.records import LineRange, Message, SessionEvent, Task
-from acontext_fs.tasks import format_lines
+from acontext_fs.tasks import format_lines, task_of_line
 
 if TYPE_CHECKING:
     from acontext_fs.index.finding import Found
@@ -136,16 +136,6 @@ def messages(
             one.id: process_status(one.line, progress, is_tracked=is_tracked) for one in shown
         },
     ).items
-
-
-def task_of_line(tasks: Iterable[Task]) -> dict[int, str]:
-    """The id of the task each line belongs to; a request goes before the planning section."""
-    return {
-        line: task.id
-        for task in sorted(tasks, key=lambda task: task.order)
-        for first, last in task.lines
-        for line in range(first, last + 1)
-    }
 
 
 def hit(found: Found, *, session_id: str | None) -> dict[str, Any]:

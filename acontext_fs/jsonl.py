@@ -38,7 +38,7 @@ def decode(line: bytes) -> Decoded:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         return _recover(line)
-    if _is_crowded(line) and _is_deep(value):
+    if _is_crowded(line) and is_deep(value):
         return Decoded((), _TOO_DEEP)
     if isinstance(value, dict):
         return Decoded((value,))
@@ -78,7 +78,7 @@ def _recover(line: bytes) -> Decoded:
             break
         try:
             value, end = _DECODER.raw_decode(text, match.start())
-            if crowded and _is_deep(value):
+            if crowded and is_deep(value):
                 raise ValueError(_TOO_DEEP)
             value = _clean(value)
         except (ValueError, OverflowError, RecursionError):
@@ -109,7 +109,7 @@ def _problem(line: bytes) -> str:
     except ValueError as error:
         detail = str(error).partition(": line")[0]
         return f"not one JSON object ({detail[:80]})"
-    if _is_deep(value):  # How deep Python itself reads differs from version to version.
+    if is_deep(value):  # How deep Python itself reads differs from version to version.
         return _TOO_DEEP
     return "not strict JSON (a NaN, an infinity, a huge number or a lone surrogate)"
 
@@ -119,10 +119,10 @@ def _is_crowded(line: bytes) -> bool:
     return line.count(b"{") + line.count(b"[") > DEPTH_MAX
 
 
-def _is_deep(value: Any) -> bool:
-    """Whether `value` is nested beyond `DEPTH_MAX`."""
+def is_deep(value: Any, depth_max: int = DEPTH_MAX) -> bool:
+    """Whether `value` is nested beyond `depth_max`; does not recurse itself."""
     level = [value]
-    for _ in range(DEPTH_MAX):
+    for _ in range(depth_max):
         level = [
             child
             for item in level

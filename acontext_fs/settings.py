@@ -25,6 +25,7 @@ from pydantic import (
 
 from acontext_fs import files
 from acontext_fs.errors import SettingsError
+from acontext_fs.jsonl import is_deep
 from acontext_fs.records import Criteria
 
 _LISTS = frozenset({"api_allowed_hosts", "api_cors_origins"})
@@ -193,7 +194,7 @@ def _read_toml(data: bytes, file: str, model: type[BaseModel]) -> dict[str, Any]
         raise SettingsError(f"{file} is not valid TOML ({error}): mend that place") from error
     except RecursionError:
         raise SettingsError(_too_deep(file)) from None
-    if _is_deep(values):
+    if is_deep(values, DEPTH_MAX):  # Dotted keys nest without limit in the parser.
         raise SettingsError(_too_deep(file))
     known = list(model.model_fields)
     for key in values:
@@ -202,19 +203,6 @@ def _read_toml(data: bytes, file: str, model: type[BaseModel]) -> dict[str, Any]
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             raise SettingsError(f"{file} sets {key!r}, which is no setting: {hint}")
     return values
-
-
-def _is_deep(values: dict[str, Any]) -> bool:
-    """Whether `values` is nested beyond DEPTH_MAX. Dotted keys nest without limit in the parser."""
-    level: list[Any] = [values]
-    for _ in range(DEPTH_MAX):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-    return any(isinstance(item, dict | list) for item in level)
 
 
 def _too_deep(file: str) -> str:

@@ -196,6 +196,16 @@ def merge(have: Iterable[LineRange], more: Iterable[LineRange]) -> tuple[LineRan
     return tuple(merged)
 
 
+def task_of_line(tasks: Iterable[Task]) -> dict[int, str]:
+    """The id of the task each line belongs to; a request goes before the planning section."""
+    return {
+        line: task.id
+        for task in sorted(tasks, key=lambda task: task.order)
+        for first, last in task.lines
+        for line in range(first, last + 1)
+    }
+
+
 def format_lines(lines: Iterable[LineRange]) -> str:
     """Line ranges as people write them: "1-16,20"."""
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in lines)

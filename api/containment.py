@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from acontext_fs.api.answers import ApiError
+from acontext_fs.jsonl import is_deep
 
 DEPTH_MAX = 64
 """How deep a filter may be nested."""
@@ -33,7 +34,7 @@ def parse_filter(name: str, text: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise ApiError(400, f'{name} is not a JSON object: send one, like {{"team": "shop"}}')
-    if _is_deep(value):
+    if is_deep(value, DEPTH_MAX):
         raise ApiError(400, f"{name} is nested deeper than {DEPTH_MAX} levels: send a flatter one")
     return value
 
@@ -63,15 +64,3 @@ def contains(row: Any, wanted: Any) -> bool:
 
 def _kind(value: Any) -> type:
     return float if type(value) is int else type(value)
-
-
-def _is_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(DEPTH_MAX):
-        level = [
-            child
-            for item in level
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
-    return any(isinstance(item, dict | list) for item in level)

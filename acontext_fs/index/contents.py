@@ -141,10 +141,6 @@ class Contents:
         return known.number if known is not None and known.layer == LIVE else self.new_number()
 
     @property
-    def live_bytes(self) -> int:
-        return sum(one.size for one in self.live.values())
-
-    @property
     def live_rows(self) -> int:
         return sum(len(rows) for one in self.live.values() for rows in one.rows.values())
 

@@ -98,7 +98,7 @@ def _clipped(value: Any) -> Any:
 
 def messages(transcript: Transcript, own: Mapping[str, Any]) -> Iterator[Row]:
     """The rows of a session's messages."""
-    task_of = _task_of_line(transcript.tasks)
+    task_of = tasks.task_of_line(transcript.tasks)
     counts = transcript.token_counts()
     ends = transcript.parsed.ends
     unit = own["_unit"]
@@ -174,16 +174,6 @@ def _result_name(part: Part, names: Mapping[str, str]) -> str:
     call_id = part.meta.get("tool_call_id")
     known = names.get(call_id, "") if isinstance(call_id, str) else ""
     return known or str(part.meta.get("name") or "")
-
-
-def _task_of_line(found: Sequence[Task]) -> dict[int, str]:
-    """The task each line belongs to; a request wins over the planning section."""
-    return {
-        line: task.id
-        for task in sorted(found, key=lambda task: task.order)
-        for first, last in task.lines
-        for line in range(first, last + 1)
-    }
 
 
 def _task_rows(found: Sequence[Task], own: Mapping[str, Any]) -> Rows:
