@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 Role: TypeAlias = Literal["user", "assistant"]
 MessageFormat: TypeAlias = Literal["openai", "anthropic", "gemini", "acontext"]
+Author: TypeAlias = Literal["", "person", "agent", "harness"]
 PartType: TypeAlias = Literal[
     "text",
     "image",
@@ -96,6 +97,9 @@ class Message:
     original_role: Literal["", "system", "developer"] = ""
     name: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
+    author: Author = ""
+    """Who wrote a message of role user, where the transcript tells: a person, an agent (the prompt
+    of a subagent), or the program around the agent. "" leaves that to be judged by the text."""
 
     @property
     def text(self) -> str:
@@ -143,7 +147,31 @@ class Unreadable:
     reason: str
 
 
-Record: TypeAlias = Message | SessionFact | SessionEvent | MetaPatch | Unreadable
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """More of a message that an earlier line began: its further parts, and what is new in its meta.
+
+    Coding agents write one message as several lines, with lines of others in between.
+    """
+
+    line: int
+    message_id: str
+    parts: tuple[Part, ...]
+    created_at: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Messages of earlier lines that count no longer: the conversation was taken back to before."""
+
+    line: int
+    message_ids: tuple[str, ...]
+
+
+Record: TypeAlias = (
+    Message | SessionFact | SessionEvent | MetaPatch | Unreadable | Continued | Withdrawn
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,67 +357,3 @@ class LearnWork:
     tasks: tuple[Task, ...]
     skills: Mapping[str, bytes]
     date: str
-
-
-@dataclass(frozen=True, slots=True)
-class SuccessLesson:
-    """What a task that worked teaches."""
-
-    goal: str
-    approach: str
-    decisions: tuple[str, ...]
-    pattern: str
-    applies_when: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailureLesson:
-    """What a task that failed teaches."""
-
-    goal: str
-    failure_point: str
-    flawed_reasoning: str
-    what_should_have_been_done: str
-    prevention: str
-    applies_when: str
-
-
-@dataclass(frozen=True, slots=True)
-class FactsLesson:
-    """Plain facts worth keeping, without a procedure."""
-
-    goal: str
-    facts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PreferencesLesson:
-    """What the user wants, always."""
-
-    preferences: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Nothing to learn, and why, in a sentence a person can read later."""
-
-    reason: str
-
-
-Lesson: TypeAlias = SuccessLesson | FailureLesson | FactsLesson | PreferencesLesson
-
-
-@dataclass(frozen=True, slots=True)
-class SkillEdit:
-    """One file below `skills/` as it shall be; `content` None removes it."""
-
-    path: str
-    content: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What the learner wants written, and one line that says what was learned."""
-
-    edits: tuple[SkillEdit, ...]
-    summary: str

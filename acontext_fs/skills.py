@@ -17,7 +17,7 @@ from pathlib import Path
 from acontext_fs import files as on_disk
 from acontext_fs import layout
 from acontext_fs.errors import InvalidName, SkillInvalid
-from acontext_fs.records import SkillEdit
+from acontext_fs.lesson import SkillEdit
 from acontext_fs.skill_file import Skill, front_values, parse, render, validate
 from acontext_fs.source import Source, Worktree
 

@@ -18,8 +18,9 @@ from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
 from acontext_fs.daemon.lessons import Failed
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.errors import CommitConflict, CommitHeld
+from acontext_fs.lesson import Learned, Skip
 from acontext_fs.progress import Progress
-from acontext_fs.records import Learned, Skip, Task, TaskSubject
+from acontext_fs.records import Task, TaskSubject
 from acontext_fs.store import Store
 
 

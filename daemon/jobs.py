@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 from acontext_fs.daemon.batches import Reading
 from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.lesson import Learned, Skip
 from acontext_fs.progress import Failure
-from acontext_fs.records import Batch, Extraction, Learned, LearnWork, Skip, Task
+from acontext_fs.records import Batch, Extraction, LearnWork, Task
 
 
 @dataclass(slots=True, eq=False)

@@ -13,15 +13,9 @@ from acontext_fs import layout, progress, tasks
 from acontext_fs.commits import Commit, FileEdit, message_of
 from acontext_fs.daemon import batches
 from acontext_fs.layout import SessionPlace
+from acontext_fs.lesson import Learned, Skip
 from acontext_fs.progress import Progress
-from acontext_fs.records import (
-    Learned,
-    Learning,
-    PreferenceSubject,
-    Skip,
-    Task,
-    TaskSubject,
-)
+from acontext_fs.records import Learning, PreferenceSubject, Task, TaskSubject
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,8 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from acontext_fs.records import (
-    Extraction,
-    ExtractWork,
-    Learned,
-    LearnWork,
-    Lesson,
-    Skip,
-)
+from acontext_fs.lesson import Learned, Lesson, Skip
+from acontext_fs.records import Extraction, ExtractWork, LearnWork
 
 T = TypeVar("T")
 

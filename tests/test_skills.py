@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from acontext_fs import skills
 from acontext_fs.errors import SkillInvalid
-from acontext_fs.records import SkillEdit
+from acontext_fs.lesson import SkillEdit
 
 GOOD = b"---\nname: notes\ndescription: Keeps notes. Use it to find one.\n---\n\n# Notes\n"
 

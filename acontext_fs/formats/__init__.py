@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from acontext_fs import clock, ids, jsonl
+from acontext_fs import clock, jsonl
 from acontext_fs.formats import acontext, anthropic, gemini, openai
 from acontext_fs.formats.body import Body, string
 from acontext_fs.formats.convert import Converted, convert
+from acontext_fs.formats.dialect import Place
 from acontext_fs.formats.writing import Loss
 from acontext_fs.records import (
     Line,
@@ -32,7 +33,9 @@ __all__ = [
     "Loss",
     "convert",
     "is_message",
+    "is_stamped",
     "read_line",
+    "read_own",
     "read_values",
     "recognise",
 ]
@@ -41,6 +44,8 @@ TIME_KEYS = ("created_at", "timestamp", "ts")
 """Where a record may carry its own time."""
 
 _OWN_KINDS = ("session", "event", "meta")
+_HEADER_KEYS = frozenset({"id", "cwd", "timestamp"})
+"""What tells the first line of a pi transcript from facts of ours: both have the type `session`."""
 
 
 class _Format(NamedTuple):
@@ -59,19 +64,6 @@ _CONTENT_ROLES = openai.ROLES | anthropic.ROLES
 _CONTENT_KEYS = openai.BODY_KEYS
 _PARTS_ROLES = gemini.ROLES | acontext.ROLES
 _ROLES = _CONTENT_ROLES | _PARTS_ROLES
-
-
-class _Place(NamedTuple):
-    line: Line
-    nth: int
-    space: str
-    session_id: str
-    time: str
-
-
-def _new_id(place: _Place) -> str:
-    line, nth, space, session_id, _ = place
-    return ids.message_id(space, session_id, line.number, nth, line.data)
 
 
 def is_message(value: Mapping[str, Any]) -> bool:
@@ -105,14 +97,25 @@ def read_values(
     sense is `Unreadable`, and an odd piece of a message is a `data` part.
     """
     if len(values) == 1:  # As nearly always; this is the hot path.
-        return (_read(values[0], _Place(line, 0, space, session_id, time)),)
+        return (read_own(values[0], Place(line, 0, space, session_id, time)),)
     return tuple(
-        _read(value, _Place(line, index, space, session_id, time))
+        read_own(value, Place(line, index, space, session_id, time))
         for index, value in enumerate(values)
     )
 
 
-def _read(value: dict[str, Any], place: _Place) -> Record:
+def is_stamped(value: Mapping[str, Any]) -> bool:
+    """Whether it is one of our own kinds of line, whatever is wrong with it."""
+    kind = value.get("type")
+    if kind == "message":
+        return "blob" in value
+    if kind == "session":
+        return not value.keys() >= _HEADER_KEYS
+    return (kind == "event" and "event" in value) or (kind == "meta" and "message_id" in value)
+
+
+def read_own(value: dict[str, Any], place: Place) -> Record:
+    """The record of one object that is a line of ours or a provider's message. Never raises."""
     kind = value.get("type")
     if kind is not None:
         if kind == "message" and "blob" in value:
@@ -126,7 +129,7 @@ def _read(value: dict[str, Any], place: _Place) -> Record:
             return _read_patch(value, place)
     if _fits_a_provider(value):
         name = recognise(value)
-        return _message(name, _FORMATS[name].read(value), value, None, _new_id(place), place)
+        return _message(name, _FORMATS[name].read(value), value, None, place.new_id, place)
     return Unreadable(place.line.number, _why_unknown(value))
 
 
@@ -171,12 +174,12 @@ def _stamped(value: Mapping[str, Any]) -> tuple[MessageFormat, Mapping[str, Any]
     return name, blob
 
 
-def _read_stamped(value: dict[str, Any], place: _Place) -> Record:
+def _read_stamped(value: dict[str, Any], place: Place) -> Record:
     stamped = _stamped(value)
     if isinstance(stamped, str):
         return Unreadable(place.line.number, stamped)
     name, blob = stamped
-    own_id = string(value.get("id")) or _new_id(place)
+    own_id = string(value.get("id")) or place.new_id
     return _message(name, _FORMATS[name].read(blob), value, value.get("meta"), own_id, place)
 
 
@@ -186,7 +189,7 @@ def _message(
     value: Mapping[str, Any],
     meta: Any,
     own_id: str,
-    place: _Place,
+    place: Place,
 ) -> Message:
     return Message(
         own_id,
@@ -201,20 +204,20 @@ def _message(
     )
 
 
-def _time(value: Mapping[str, Any], place: _Place) -> str:
+def _time(value: Mapping[str, Any], place: Place) -> str:
     for key in TIME_KEYS:
         if key in value and (own := clock.parse_time(value[key])) is not None:
             return own
     return place.time
 
 
-def _read_event(value: dict[str, Any], place: _Place) -> Record:
+def _read_event(value: dict[str, Any], place: Place) -> Record:
     event = value.get("event")
     if not isinstance(event, str) or not event:
         return Unreadable(place.line.number, 'an event line without a name in "event"')
     data = value.get("data")
     return SessionEvent(
-        id=string(value.get("id")) or _new_id(place),
+        id=string(value.get("id")) or place.new_id,
         line=place.line.number,
         created_at=_time(value, place),
         event=event,
@@ -222,7 +225,7 @@ def _read_event(value: dict[str, Any], place: _Place) -> Record:
     )
 
 
-def _read_patch(value: dict[str, Any], place: _Place) -> Record:
+def _read_patch(value: dict[str, Any], place: Place) -> Record:
     target, meta = value.get("message_id"), value.get("meta")
     if not isinstance(target, str) or not target or not isinstance(meta, dict):
         return Unreadable(place.line.number, 'a meta line needs "message_id" and an object "meta"')

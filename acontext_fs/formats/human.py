@@ -56,10 +56,18 @@ def human_text(message: Message) -> str:
     Nothing of system and developer messages, tool results, media or harness text counts. A slash
     command counts if it was given arguments ("/review the parser").
     """
-    if message.role != "user" or message.original_role:
+    if message.role != "user" or message.original_role or message.author in ("agent", "harness"):
         return ""
-    texts = [_typed(part.text) for part in message.parts if part.type == "text"]
+    if message.author == "person":
+        texts = [part.text.strip() for part in message.parts if is_typed(part)]
+    else:
+        texts = [_typed(part.text) for part in message.parts if part.type == "text"]
     return "\n".join(text for text in texts if text)
+
+
+def is_typed(part: Part) -> bool:
+    """Whether a part of a person's message is what they typed, not what a program put beside it."""
+    return part.type == "text" and part.meta.get("author") is None
 
 
 def rejection(result: Part) -> str | None:

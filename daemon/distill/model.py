@@ -5,6 +5,14 @@ from __future__ import annotations
 from acontext_fs.daemon.distill import prompt
 from acontext_fs.daemon.toolloop import Metered, Spend, unmetered
 from acontext_fs.errors import ModelMisbehaved
+from acontext_fs.lesson import (
+    FactsLesson,
+    FailureLesson,
+    Lesson,
+    PreferencesLesson,
+    Skip,
+    SuccessLesson,
+)
 from acontext_fs.models import Model, ToolCall, ladder
 from acontext_fs.models.arguments import (
     Arguments,
@@ -16,17 +24,7 @@ from acontext_fs.models.arguments import (
     tool,
 )
 from acontext_fs.models.ladder import Rungs
-from acontext_fs.records import (
-    FactsLesson,
-    FailureLesson,
-    LearnWork,
-    Lesson,
-    PreferencesLesson,
-    PreferenceSubject,
-    Skip,
-    SuccessLesson,
-    Task,
-)
+from acontext_fs.records import LearnWork, PreferenceSubject, Task
 
 _GOAL = "What the user wanted, in one sentence."
 _APPLIES = "In which situations this holds, as narrow as the record."

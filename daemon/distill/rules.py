@@ -18,18 +18,8 @@ from collections.abc import Sequence
 
 from acontext_fs.daemon import words
 from acontext_fs.daemon.distill import steps, trouble
-from acontext_fs.records import (
-    FailureLesson,
-    LearnWork,
-    Lesson,
-    Message,
-    PreferencesLesson,
-    PreferenceSubject,
-    Skip,
-    SuccessLesson,
-    Task,
-    TaskSubject,
-)
+from acontext_fs.lesson import FailureLesson, Lesson, PreferencesLesson, Skip, SuccessLesson
+from acontext_fs.records import LearnWork, Message, PreferenceSubject, Task, TaskSubject
 
 STEPS_MAX = 12
 """Steps a lesson keeps; of more, the first half and the last half."""

@@ -11,7 +11,8 @@ import re
 from acontext_fs import skills
 from acontext_fs.daemon import words
 from acontext_fs.daemon.learn.places import Domain
-from acontext_fs.records import FactsLesson, FailureLesson, LearnWork, SuccessLesson, TaskSubject
+from acontext_fs.lesson import FactsLesson, FailureLesson, SuccessLesson
+from acontext_fs.records import LearnWork, TaskSubject
 
 SUMMARY_LENGTH_MAX = 60
 PROCEDURES_FILE = "procedures.md"

@@ -10,10 +10,11 @@ from acontext_fs.daemon.learn import prompt
 from acontext_fs.daemon.learn.shelf import Shelf
 from acontext_fs.daemon.packing import fold
 from acontext_fs.daemon.toolloop import FINISH, Handler, Spend, converse, unmetered
+from acontext_fs.lesson import Learned, Lesson, SkillEdit, Skip
 from acontext_fs.models import Model
 from acontext_fs.models.arguments import Arguments, Text, about
 from acontext_fs.models.ladder import Rungs
-from acontext_fs.records import Learned, LearnWork, Lesson, SkillEdit, Skip
+from acontext_fs.records import LearnWork
 
 SUMMARY_CHARS_MAX = 72
 REASON_CHARS_MAX = 200

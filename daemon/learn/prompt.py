@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from acontext_fs.daemon.distill.prompt import skill_lines
-from acontext_fs.records import (
-    FactsLesson,
-    FailureLesson,
-    LearnWork,
-    Lesson,
-    PreferencesLesson,
-    SuccessLesson,
-)
+from acontext_fs.lesson import FactsLesson, FailureLesson, Lesson, PreferencesLesson, SuccessLesson
+from acontext_fs.records import LearnWork
 
 SYSTEM = """\
 You keep a library of skills: folders of Markdown that agents read before they work. You are given

@@ -18,18 +18,17 @@ from acontext_fs.daemon import words
 from acontext_fs.daemon.learn import entries, facts, places
 from acontext_fs.daemon.learn.desk import Desk
 from acontext_fs.errors import SkillInvalid
-from acontext_fs.records import (
+from acontext_fs.lesson import (
     FactsLesson,
     FailureLesson,
     Learned,
-    LearnWork,
     Lesson,
     PreferencesLesson,
     SkillEdit,
     Skip,
     SuccessLesson,
-    TaskSubject,
 )
+from acontext_fs.records import LearnWork, TaskSubject
 from acontext_fs.skills import Skill
 
 

@@ -12,7 +12,7 @@ from acontext_fs import skills
 from acontext_fs.daemon.toolloop import CallRefused
 from acontext_fs.errors import SkillInvalid
 from acontext_fs.layout import SKILL_FILE
-from acontext_fs.records import SkillEdit
+from acontext_fs.lesson import SkillEdit
 
 
 class Shelf:

@@ -12,7 +12,8 @@ import pytest
 from acontext_fs.daemon.jobs import BatchJob
 from acontext_fs.daemon.work import Inline, Workers
 from acontext_fs.errors import ModelMisbehaved, ModelUnavailable
-from acontext_fs.records import Extraction, ExtractWork, Learned, LearnWork, Lesson, Skip
+from acontext_fs.lesson import Learned, Lesson, Skip
+from acontext_fs.records import Extraction, ExtractWork, LearnWork
 from tests.daemon.harness import Daemon, agent, rules_workers, user
 
 ASK = user("Please rename foo to bar in util.py.")

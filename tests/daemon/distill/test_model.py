@@ -8,22 +8,11 @@ from acontext_fs import skills
 from acontext_fs.daemon.distill.model import ModelDistiller
 from acontext_fs.daemon.distill.prompt import FIRST_MESSAGES, LAST_MESSAGES
 from acontext_fs.errors import ModelMisbehaved
+from acontext_fs.lesson import FactsLesson, FailureLesson, PreferencesLesson, Skip, SuccessLesson
 from acontext_fs.models.ladder import Rungs
 from acontext_fs.models.openai import OpenAIModel
 from acontext_fs.models.scripted import ScriptedModel, calls, says
-from acontext_fs.records import (
-    FactsLesson,
-    FailureLesson,
-    LearnWork,
-    Message,
-    Part,
-    PreferencesLesson,
-    PreferenceSubject,
-    Skip,
-    SuccessLesson,
-    Task,
-    TaskSubject,
-)
+from acontext_fs.records import LearnWork, Message, Part, PreferenceSubject, Task, TaskSubject
 from tests.model_server import ModelServer, sensible
 
 AT = "2026-05-01T00:00:00.000000Z"

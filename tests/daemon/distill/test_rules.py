@@ -2,18 +2,8 @@ import pytest
 
 from acontext_fs.daemon.distill import steps, trouble
 from acontext_fs.daemon.distill.rules import STEPS_MAX, RulesDistiller
-from acontext_fs.records import (
-    FailureLesson,
-    LearnWork,
-    Message,
-    Part,
-    PreferencesLesson,
-    PreferenceSubject,
-    Skip,
-    SuccessLesson,
-    Task,
-    TaskSubject,
-)
+from acontext_fs.lesson import FailureLesson, PreferencesLesson, Skip, SuccessLesson
+from acontext_fs.records import LearnWork, Message, Part, PreferenceSubject, Task, TaskSubject
 
 AT = "2026-05-04T08:00:00.000000Z"
 

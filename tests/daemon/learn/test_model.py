@@ -8,19 +8,18 @@ from acontext_fs import skills
 from acontext_fs.daemon.learn.model import SUMMARY_CHARS_MAX, ModelLearner
 from acontext_fs.daemon.learn.prompt import lesson_text
 from acontext_fs.errors import ModelMisbehaved
-from acontext_fs.models.openai import OpenAIModel
-from acontext_fs.models.scripted import ScriptedModel, calls, says
-from acontext_fs.records import (
+from acontext_fs.lesson import (
     FactsLesson,
     FailureLesson,
     Learned,
-    LearnWork,
     PreferencesLesson,
-    PreferenceSubject,
     SkillEdit,
     Skip,
     SuccessLesson,
 )
+from acontext_fs.models.openai import OpenAIModel
+from acontext_fs.models.scripted import ScriptedModel, calls, says
+from acontext_fs.records import LearnWork, PreferenceSubject
 from tests.model_server import ModelServer, sensible
 
 LESSON = SuccessLesson("Fix it", "Look", ("Measure",), "Measure first", "Always")

@@ -7,18 +7,15 @@ from hypothesis import strategies as st
 from acontext_fs import ids, skills, spaces
 from acontext_fs.daemon.learn import entries, page, places
 from acontext_fs.daemon.learn.rules import RulesLearner
-from acontext_fs.records import (
+from acontext_fs.lesson import (
     FactsLesson,
     FailureLesson,
     Learned,
-    LearnWork,
     PreferencesLesson,
-    PreferenceSubject,
     Skip,
     SuccessLesson,
-    Task,
-    TaskSubject,
 )
+from acontext_fs.records import LearnWork, PreferenceSubject, Task, TaskSubject
 
 STARTER = {p.removeprefix("skills/"): data for p, data in spaces.template_files().items()}
 DAY = "daily-logs/2026-05-04.md"
