@@ -8,6 +8,7 @@ AcontextError                    base; `remedy` says who is next: "retry", "wait
 │   ├── DaemonRunning            another process owns the store
 │   └── IndexDamaged             a file of the index is damaged; ask again, it is built anew
 ├── SessionError                 a session file cannot be read or appended to
+├── RedactionError               a text cannot be searched for secrets; it is kept back
 ├── ChangeRefused                a task change cannot be applied to these tasks
 ├── SkillInvalid                 a skill breaks the Agent Skills specification
 ├── HistoryError                 git could not do what was asked
@@ -61,6 +62,10 @@ class IndexDamaged(StoreError):
 
 class SessionError(AcontextError):
     """A session file cannot be read or appended to."""
+
+
+class RedactionError(AcontextError):
+    """A text cannot be searched for secrets, so it must be neither stored nor sent."""
 
 
 class ChangeRefused(AcontextError):

@@ -141,6 +141,10 @@ class History:
         entry = self._entry(self._head_tree(), path)
         return entry.data if isinstance(entry, pygit2.Blob) else None
 
+    def holds(self, path: str) -> bool:
+        """Whether there is something at `path` in HEAD."""
+        return self._entry(self._head_tree(), path) is not None
+
     def held(self) -> str:
         """Why no commit can be made now, in a sentence; "" when one can."""
         repo = self._repo

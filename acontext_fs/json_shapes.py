@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from acontext_fs import session_facts
 from acontext_fs.formats.convert import convert
 from acontext_fs.progress import Progress
 from acontext_fs.records import LineRange, Message, SessionEvent, Task
@@ -30,8 +31,9 @@ def session(
     facts: Mapping[str, Any],
     created_at: str,
     updated_at: str,
+    dialect: str = "",
 ) -> dict[str, Any]:
-    """One session; `facts` are its merged `session` lines."""
+    """One session; `facts` are its merged `session` lines, `dialect` the agent's format it has."""
     user, configs = facts.get("user"), facts.get("configs")
     return {
         "id": public_id,
@@ -42,6 +44,7 @@ def session(
         "created_at": created_at,
         "updated_at": updated_at,
         "space": space,
+        **session_facts.of_session(facts, dialect),
     }
 
 

@@ -8,6 +8,7 @@ cut one, NUL runs, a byte order mark, invalid UTF-8). The bytes on disk are neve
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any, NamedTuple
 
@@ -19,7 +20,8 @@ DEPTH_MAX = 200
 """How deeply a record may be nested. The encoder ends at 254, and a record is wrapped in others."""
 
 _OBJECT_START = re.compile(r'\{\s*"')
-_RECORD_KEYS = frozenset({"role", "type", "blob"})
+_RECORD_KEYS = frozenset({"role", "type", "blob", "$set", "$rewindTo", "projectHash"})
+_PIECE_BYTES = 1024 * 1024
 _DECODER = json.JSONDecoder()
 _TOO_DEEP = "nested too deeply"
 _INTEGERS = range(-(2**63), 2**64)
@@ -55,6 +57,30 @@ def encode(value: dict[str, Any]) -> bytes:
         TypeError: a value that JSON cannot hold.
     """
     return orjson.dumps(value) + b"\n"
+
+
+def offset_behind(descriptor: int, number: int) -> int | None:
+    """The offset behind the newline of line `number` (from 1) of an open file; None if there are
+    fewer lines. Moves the descriptor.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    offset, left = 0, number
+    while left:
+        piece = os.read(descriptor, _PIECE_BYTES)
+        if not piece:
+            return None
+        count = piece.count(b"\n")
+        if count >= left:
+            position = -1
+            for _ in range(left):
+                position = piece.index(b"\n", position + 1)
+            return offset + position + 1
+        left -= count
+        offset += len(piece)
+    return offset
 
 
 def _kind(value: object) -> str:

@@ -38,28 +38,31 @@ class Line:
     """One physical line of a session file: what is on disk, before anybody asks what it means.
 
     `number` counts from 1. `offset` is where the line starts, in bytes. `data` is the line without
-    its newline; the line ends at `offset + len(data) + 1`.
+    its newline, and without its secrets: then `size_bytes` says how long it is on disk.
     """
 
     number: int
     offset: int
     data: bytes
+    size_bytes: int = -1
 
     @property
     def end(self) -> int:
         """Offset of the first byte behind the line's newline."""
-        return self.offset + len(self.data) + 1
+        size = len(self.data) if self.size_bytes < 0 else self.size_bytes
+        return self.offset + size + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """How far a session has been read: the first `line` lines, which are its first `offset` bytes.
 
-    `fingerprint` is taken from the bytes that were read, so that a reader verifies before it
-    resumes (see `daemon/tail.py`). The zero cursor has an empty fingerprint.
+    `fingerprint` is taken from what was read, without its secrets, so that a reader verifies before
+    it resumes (see `daemon/tail.py`). The zero cursor has an empty fingerprint. The offset is where
+    that is on one disk; where a file holds secrets, it is elsewhere in a clone.
     """
 
-    offset: int = 0
+    offset: int = field(default=0, compare=False)
     line: int = 0
     fingerprint: str = ""
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 from uuid import uuid4
 
 import orjson
@@ -23,13 +23,16 @@ from acontext_fs.layout import Layout
 
 POLL_SECONDS = 0.05
 
+Action: TypeAlias = Literal["flush", "learn", "capture"]
+"""`capture`: look at all attached sources now, and reply when nothing of them waits any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked. `sessions` are the paths of session files; none means all of them."""
 
     id: str
-    action: Literal["flush", "learn"]
+    action: Action
     sessions: tuple[str, ...]
     failed: bool
 
@@ -46,9 +49,7 @@ def folder(root: Layout) -> Path:
     return root.local / "requests"
 
 
-def send(
-    root: Layout, action: Literal["flush", "learn"], paths: Sequence[str], *, failed: bool
-) -> Request:
+def send(root: Layout, action: Action, paths: Sequence[str], *, failed: bool) -> Request:
     """Put a request where the daemon sees it.
 
     Raises:
@@ -61,9 +62,16 @@ def send(
 
 
 def wait(
-    root: Layout, request: Request, timeout_seconds: float, is_alive: Callable[[], bool]
+    root: Layout,
+    request: Request,
+    timeout_seconds: float,
+    is_alive: Callable[[], bool],
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Reply | None:
-    """The reply; None when `timeout_seconds` have passed or the daemon is gone."""
+    """The reply; None when `timeout_seconds` have passed or the daemon is gone.
+
+    `meanwhile` is called whenever it was looked for in vain.
+    """
     deadline = time.monotonic() + timeout_seconds
     checked = time.monotonic()
     try:
@@ -75,6 +83,7 @@ def wait(
                 checked = time.monotonic()
                 if not is_alive():
                     return None
+            meanwhile()
             time.sleep(POLL_SECONDS)
         return None
     finally:
@@ -106,8 +115,9 @@ def answer(root: Layout, request: Request, problems: Sequence[str]) -> None:
 
 def _request(root: Layout, request_id: str) -> Request | None:
     value = _value(_file(root, request_id))
-    action, paths = value.get("action"), value.get("sessions")
-    if action not in ("flush", "learn") or not isinstance(paths, list) or "failed" not in value:
+    paths = value.get("sessions")
+    action = next((one for one in get_args(Action) if one == value.get("action")), None)
+    if action is None or not isinstance(paths, list) or "failed" not in value:
         return None
     return Request(request_id, action, tuple(map(str, paths)), bool(value["failed"]))
 

@@ -217,6 +217,9 @@ class CommitFiles:
         end = data.find(b"\n", start)
         return data[start:end] if end >= 0 else data[start:]
 
+    def clean(self, line: bytes) -> bytes:
+        return line  # What is in git was cleaned before it got there.
+
     def stamp(self, path: str) -> Stamp | None:
         with self._lock:
             blob = self._blob(path)

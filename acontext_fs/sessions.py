@@ -7,34 +7,33 @@ Reading here is for people and programs that ask about a session; the daemon has
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid5
 
-from acontext_fs import files, formats, ids, jsonl, layout, progress
+from acontext_fs import files, folding, formats, ids, jsonl, layout, progress
 from acontext_fs.clock import Clock, format_time, parse_time
 from acontext_fs.errors import SessionError, StoreError, UsageError
+from acontext_fs.formats.reader import Reader
 from acontext_fs.layout import Layout, SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import (
     Line,
     Message,
     MessageFormat,
-    MetaPatch,
     Record,
-    SessionEvent,
-    SessionFact,
     Unreadable,
 )
 from acontext_fs.source import Source, Worktree
 
 _PATCH_KEY = b'"message_id"'
+RECOGNISED_WITHIN_LINES = 40
+"""An agent's transcript shows as one by then."""
 STAMPS = frozenset({"message", "session", "event", "meta"})
 """The values of `type` that are our own lines and are appended as they are."""
 
@@ -249,6 +248,36 @@ def complete_lines(data: bytes) -> list[Line]:
     return lines
 
 
+def cleaned(source: Source, line: Line) -> Line:
+    """A line without its secrets, at the same place on disk.
+
+    Raises:
+        RedactionError: it cannot be scanned.
+    """
+    data = source.clean(line.data)
+    if data == line.data:
+        return line
+    return Line(line.number, line.offset, data, len(line.data))
+
+
+def is_shorter(path: Path, state: Progress) -> bool:
+    """Whether a session's file is shorter than what was read of it.
+
+    One that holds secrets has the same lines as its clean form, and not the same size.
+    """
+    read = max(state.cursor.offset, state.archived_bytes)
+    try:
+        if path.stat().st_size >= read:
+            return False
+        with os.fdopen(files.open_regular(path), "rb") as file:
+            offset = jsonl.offset_behind(file.fileno(), state.cursor.line)
+    except FileNotFoundError:
+        return read > 0
+    except OSError:
+        return read > 0
+    return offset is None or offset == state.cursor.offset
+
+
 def check_whole(root: Layout, place: SessionPlace) -> None:
     """Refuse to append where the line would not be read.
 
@@ -258,18 +287,12 @@ def check_whole(root: Layout, place: SessionPlace) -> None:
     state = load_progress(Worktree(root.root), place)
     read = max(state.cursor.offset, state.archived_bytes)
     path = root.path(place.session_path)
-    size = path.stat().st_size if path.exists() else 0
-    if size < read:
+    if is_shorter(path, state):
         what = "was truncated" if path.exists() else "was deleted"
         raise SessionError(
             f"{place.session_path} {what} after {read} bytes of it had been read: put it back "
             f"(`git show HEAD:{place.session_path}` prints it), or append to another session"
         )
-
-
-def session_time(facts: Mapping[str, Any]) -> str:
-    """The time a line takes that has none and for which none was noted."""
-    return parse_time(facts.get("created_at")) or "1970-01-01T00:00:00.000000Z"
 
 
 def read(source: Source, place: SessionPlace) -> list[Record]:
@@ -288,9 +311,18 @@ def messages_on(source: Source, place: SessionPlace, lines: set[int]) -> list[Me
         SessionError: there is no such file, or it cannot be read.
     """
     every = complete_lines(data_of(source, place))
-    wanted = [line for line in every if line.number in lines or _PATCH_KEY in line.data]
-    found = _records(source, place, wanted)
+    if not _is_of_an_agent(source, place, every):
+        every = [line for line in every if line.number in lines or _PATCH_KEY in line.data]
+    found = _records(source, place, every)
     return [r for r in found if isinstance(r, Message) and r.line in lines]
+
+
+def _is_of_an_agent(source: Source, place: SessionPlace, lines: Sequence[Line]) -> bool:
+    """Whether it is an agent's transcript, in which a line says nothing by itself."""
+    reader = Reader(place.space, place.session_id)
+    for line in lines[:RECOGNISED_WITHIN_LINES]:
+        reader.read(cleaned(source, line))
+    return bool(reader.dialect)
 
 
 def data_of(source: Source, place: SessionPlace) -> bytes:
@@ -309,51 +341,17 @@ def data_of(source: Source, place: SessionPlace) -> bytes:
 
 
 def _records(source: Source, place: SessionPlace, lines: Sequence[Line]) -> list[Record]:
-    found = parse(place, lines)
-    return timed(patched(found), load_progress(source, place))
+    found = parse(source, lines, Reader(place.space, place.session_id))
+    return folding.timed(folding.patched(found), load_progress(source, place))
 
 
-def parse(place: SessionPlace, lines: Sequence[Line]) -> list[Record]:
-    """The records of lines as they stand: unpatched, and without a time where they have none."""
+def parse(source: Source, lines: Sequence[Line], reader: Reader) -> list[Record]:
+    """The records of lines as they stand: unpatched, and without a time where they have none.
+
+    Raises:
+        RedactionError: a line cannot be scanned for secrets.
+    """
     found: list[Record] = []
     for line in lines:
-        found.extend(
-            formats.read_line(line, space=place.space, session_id=place.session_id, time="")
-        )
+        found.extend(reader.read(cleaned(source, line)))
     return found
-
-
-def facts_of(records: Iterable[Record], known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the `session` lines among `records` say, merged; `known` is what was merged before."""
-    facts = known
-    for record in records:
-        if isinstance(record, SessionFact):
-            facts = progress.merge_facts(facts, record.values)
-    return facts
-
-
-def timed(records: list[Record], state: Progress) -> list[Record]:
-    """The records with a time where they have none: when the line was seen, or the session's."""
-    untimed = session_time(facts_of(records, state.facts))
-    return [
-        dataclasses.replace(r, created_at=state.time_of_line(r.line) or untimed)
-        if isinstance(r, Message | SessionEvent) and not r.created_at
-        else r
-        for r in records
-    ]
-
-
-def patched(records: list[Record]) -> list[Record]:
-    """The records with `meta` patches applied to the messages they name."""
-    patches: dict[str, dict[str, Any]] = {}
-    for record in records:
-        if isinstance(record, MetaPatch):
-            patches.setdefault(record.message_id, {}).update(record.meta)
-    if not patches:
-        return records
-    return [
-        dataclasses.replace(r, meta=progress.merge_facts(r.meta, patches[r.id]))
-        if isinstance(r, Message) and r.id in patches
-        else r
-        for r in records
-    ]

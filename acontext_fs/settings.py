@@ -28,9 +28,11 @@ from acontext_fs.errors import SettingsError
 from acontext_fs.jsonl import is_deep
 from acontext_fs.records import Criteria
 
-_LISTS = frozenset({"api_allowed_hosts", "api_cors_origins"})
+_LISTS = frozenset({"api_allowed_hosts", "api_cors_origins", "redact_allow"})
 _OURS = frozenset(
-    {"max_tokens_per_day", "max_concurrency", "api_host", "api_port", "api_token"} | _LISTS
+    {"max_tokens_per_day", "max_concurrency", "api_host", "api_port", "api_token"}
+    | {"redact_patterns", "keep_blobs", "blob_bytes_min", "blob_bytes_max"}
+    | _LISTS
 )
 _ENVIRONMENT_ONLY = frozenset({"llm_api_key", "api_token"})
 DEPTH_MAX = 32
@@ -72,6 +74,11 @@ class Settings(BaseModel):
     api_token: Annotated[str, Field(pattern=r"^[!-~]*$", repr=False)] = ""
     api_allowed_hosts: Annotated[tuple[Host, ...], _FROM_ARRAY] = ()
     api_cors_origins: Annotated[tuple[Origin, ...], _FROM_ARRAY] = ()
+    redact_patterns: dict[str, str] = {}
+    redact_allow: Annotated[tuple[str, ...], _FROM_ARRAY] = ()
+    keep_blobs: bool = True
+    blob_bytes_min: Natural = 32 * 1024
+    blob_bytes_max: Natural = 20 * 1024 * 1024
 
     @property
     def uses_model(self) -> bool:

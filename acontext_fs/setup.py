@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from acontext_fs import files, history, layout, spaces, store
+from acontext_fs import files, git_filter, history, layout, spaces, store
 from acontext_fs.clock import Clock, SystemClock
 from acontext_fs.commits import FileEdit, message_of
 from acontext_fs.history import History
@@ -25,7 +25,10 @@ SETTINGS_TEXT = """\
 
 ATTRIBUTES = (
     # Two machines that append to one session: both sets of lines are kept, never a conflict.
-    "spaces/*/sessions/**/*.jsonl merge=union -text",
+    # Git runs the filter where `init` or the daemon told it how: it takes secrets out.
+    "spaces/*/sessions/**/*.jsonl merge=union -text filter=acontext-fs",
+    "spaces/*/pruned.jsonl merge=union -text",
+    "spaces/*/blobs/** -text",
     "spaces/*/tasks/**/*.jsonl -text",
     "spaces/*/progress/**/*.json -text",
     "spaces/*/skills/**/*.md text eol=lf",
@@ -49,6 +52,7 @@ def init(root: Path, clock: Clock | None = None) -> list[str]:
     if edits:
         with store.own(place, "init", clock):
             repository.commit(edits, message_of("Set up the store", _BODY, {}))
+    git_filter.install(root)
     files.make_folder(place.local)
     for space in place.space_names():
         # Git keeps no empty folders, and the first `>>` into a new session needs this one.

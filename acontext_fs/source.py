@@ -9,12 +9,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from acontext_fs import files, layout
 from acontext_fs.errors import StoreError
 from acontext_fs.layout import Layout
+
+if TYPE_CHECKING:
+    from acontext_fs.redact import Redactor
 
 Stamp: TypeAlias = tuple[int | str, ...]
 """What is equal as long as a file is the same: of a file on disk its size and times (both; a
@@ -53,6 +57,15 @@ class Source(Protocol):
         """
         ...
 
+    def clean(self, line: bytes) -> bytes:
+        """A line of a session without its secrets, as it goes into git and to a model.
+
+        Raises:
+            RedactionError: it cannot be scanned.
+            SettingsError: a pattern of the store's settings is broken.
+        """
+        ...
+
     def stamp(self, path: str) -> Stamp | None:
         """The stamp of `path`, or None when there is no such file."""
         ...
@@ -81,7 +94,7 @@ class Worktree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._layout = Layout(root)
+        self.layout = Layout(root)
         self._real_root = os.path.realpath(root)
         self._prefix = f"{root}{os.sep}"
 
@@ -91,10 +104,10 @@ class Worktree:
         return os.path.realpath(place) == place
 
     def read(self, path: str) -> bytes | None:
-        return files.read_bytes(self._layout.path(path)) if self.holds(path) else None
+        return files.read_bytes(self.layout.path(path)) if self.holds(path) else None
 
     def read_line(self, path: str, start: int) -> bytes:
-        place = self._layout.path(path)
+        place = self.layout.path(path)
         if not self.holds(path):
             raise StoreError(f"there is no {path}")
         try:
@@ -103,6 +116,15 @@ class Worktree:
                 return file.readline().removesuffix(b"\n")
         except OSError as error:
             raise StoreError(f"cannot read {place}: {files.reason(error)}") from error
+
+    def clean(self, line: bytes) -> bytes:
+        return self._redactor.clean(line).data
+
+    @cached_property
+    def _redactor(self) -> Redactor:
+        from acontext_fs import redaction  # It takes a moment, and not everybody reads sessions.
+
+        return redaction.of_store(self.layout)
 
     def stamp(self, path: str) -> Stamp | None:
         try:
@@ -114,7 +136,7 @@ class Worktree:
     def walk(self, folder: str, suffix: str = "") -> Iterator[Entry]:
         if not self.holds(folder):
             return
-        for inside, entry in layout.walk_files(self._layout.path(folder), suffix):
+        for inside, entry in layout.walk_files(self.layout.path(folder), suffix):
             try:
                 yield Entry(f"{folder}/{inside}", _stamp(entry.stat(follow_symlinks=False)))
             except OSError:
@@ -123,11 +145,11 @@ class Worktree:
     def paths(self, folder: str, suffix: str = "") -> Iterator[str]:
         if not self.holds(folder):
             return
-        for inside, _ in layout.walk_files(self._layout.path(folder), suffix):
+        for inside, _ in layout.walk_files(self.layout.path(folder), suffix):
             yield f"{folder}/{inside}"
 
     def space_names(self) -> list[str]:
-        return self._layout.space_names()
+        return self.layout.space_names()
 
 
 def _stamp(status: os.stat_result) -> Stamp:

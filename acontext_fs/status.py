@@ -146,6 +146,8 @@ def _behind(store: Store, place: SessionPlace, progress: Progress) -> tuple[int,
         with open(path, "rb") as file:
             size = file.seek(0, 2)
             if size < max(progress.cursor.offset, progress.archived_bytes):
+                if not sessions.is_shorter(path, progress):
+                    return 0, 0, ""
                 return 0, 0, f"{place.session_path} is shorter than what was read of it"
             file.seek(progress.cursor.offset)
             data = file.read(COUNTED_BYTES_MAX)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from filelock import FileLock, Timeout
 
-from acontext_fs import files, layout, sessions, settings, skills, tasks
+from acontext_fs import files, layout, session_names, sessions, settings, skills, tasks
 from acontext_fs.clock import Clock, SystemClock, format_time
 from acontext_fs.errors import DaemonRunning, SessionError, StoreError, UsageError
 from acontext_fs.layout import Layout, SessionPlace
@@ -296,20 +296,30 @@ def public_ids(store: Store) -> dict[SessionPlace, str]:
 
 
 def find_session(store: Store, name: str) -> Session:
-    """The one session that `name` means.
+    """The one session that `name` means; the beginning of an id is enough where it means no other.
 
     Raises:
         SessionError: there is none, or more than one; the text says what to do.
     """
-    found = find_sessions(store, name)
+    found = find_sessions(store, name) or _begun(store, name)
     if len(found) == 1:
         return found[0]
     if found:
-        names = " or ".join(f"{one.place.space}/{one.id}" for one in found)
-        raise SessionError(f"{name!r} names more than one session: say {names}")
+        names = " or ".join(f"{one.place.space}/{one.id}" for one in found[:4])
+        more = f" (or one of {len(found) - 4} others)" if len(found) > 4 else ""
+        raise SessionError(f"{name!r} names more than one session: say {names}{more}")
     raise SessionError(
         f"there is no session {name!r} in {store.root}: `acontext-fs sessions` lists them"
     )
+
+
+def _begun(store: Store, name: str) -> list[Session]:
+    """The sessions of which `name` (`<start>` or `<space>/<start>`) is the beginning."""
+    space, _, start = name.rpartition("/")
+    if space and space not in store.source.space_names():
+        return []
+    places = sessions.places(store.source, space or None)
+    return [Session(store, place) for place in session_names.beginning(places, start)]
 
 
 # -- owning a store ---------------------------------------------------------------------------

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from acontext_fs import folding, sessions, tokens
 from acontext_fs import progress as progress_files
-from acontext_fs import sessions, tokens
 from acontext_fs import tasks as task_files
 from acontext_fs.clock import parse_time
 from acontext_fs.errors import SessionError, StoreError
+from acontext_fs.formats.reader import Reader
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Line, Message, Record, SessionEvent, Task, Unreadable
@@ -40,17 +41,22 @@ class Parsed:
     """The complete lines of a session file, parsed, without times and patches from elsewhere.
 
     `ends` holds the offset behind each line, `counts` the tokens of the messages as far as
-    somebody asked for them.
+    somebody asked for them, by line, id and number of parts. `reader` is behind the last line.
     """
 
     size: int = 0
     digest: str = digest(b"")
     ends: list[int] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
+    counts: dict[tuple[int, str, int], int] = field(default_factory=dict)
+    reader: Reader | None = None
 
-    def grow(self, place: SessionPlace, data: bytes) -> Parsed:
-        """What the file says now that its bytes are `data`; parses only what is new."""
+    def grow(self, source: Source, place: SessionPlace, data: bytes) -> Parsed:
+        """What the file says now that its bytes are `data`; parses only what is new.
+
+        Raises:
+            RedactionError: a line cannot be scanned for secrets.
+        """
         end = data.rfind(b"\n") + 1
         known = self
         if end < self.size or (self.size and digest(data[: self.size]) != self.digest):
@@ -64,8 +70,10 @@ class Parsed:
             lines.append(Line(len(ends) + 1, start, piece))
             start += len(piece) + 1
             ends.append(start)
-        records = known.records + sessions.parse(place, lines)
-        return Parsed(end, digest(data[:end]), ends, records, known.counts)
+        before = known.reader
+        reader = Reader(place.space, place.session_id) if before is None else before.copy()
+        records = known.records + sessions.parse(source, lines, reader)
+        return Parsed(end, digest(data[:end]), ends, records, known.counts, reader)
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class Transcript:
     @cached_property
     def records(self) -> list[Record]:
         """Every record, patched and timed, in line order."""
-        return sessions.timed(sessions.patched(self.parsed.records), self.progress)
+        return folding.timed(folding.patched(self.parsed.records), self.progress)
 
     @cached_property
     def messages(self) -> tuple[Message, ...]:
@@ -104,7 +112,7 @@ class Transcript:
     @cached_property
     def facts(self) -> Mapping[str, Any]:
         """What its `session` lines say, merged."""
-        return sessions.facts_of(self.parsed.records, {})
+        return folding.facts_of(self.parsed.records, {})
 
     @cached_property
     def position(self) -> Mapping[str, int]:
@@ -116,18 +124,21 @@ class Transcript:
 
     def token_counts(self) -> Sequence[int]:
         """The tokens of each message, in order."""
-        counts = self.parsed.counts
-        if len(counts) < len(self.messages):
-            # Neither a patch nor a time changes them, so what grew is counted and nothing else.
-            fresh = tokens.count_messages(self.messages[len(counts) :])
-            counts = self.parsed.counts = [*counts, *fresh]
-        return counts[: len(self.messages)]
+        keys = [(one.line, one.id, len(one.parts)) for one in self.messages]
+        known = self.parsed.counts
+        # Neither a patch nor a time changes them, so what is new is counted and nothing else.
+        fresh = [i for i, key in enumerate(keys) if key not in known]
+        if fresh:
+            counts = tokens.count_messages([self.messages[i] for i in fresh])
+            pairs = zip((keys[i] for i in fresh), counts, strict=True)
+            known = self.parsed.counts = {**known, **dict(pairs)}
+        return [known[key] for key in keys]
 
     @cached_property
     def created_at(self) -> str:
         """When it began: as it says, else the earliest time of its records."""
         own = parse_time(self.facts.get("created_at"))
-        return own or min(self._times, default=sessions.session_time({}))
+        return own or min(self._times, default=folding.session_time({}))
 
     @cached_property
     def updated_at(self) -> str:
@@ -156,7 +167,7 @@ def load(
         SessionError: there is no such session, or its tasks or progress file is damaged.
     """
     data = sessions.data_of(source, place)
-    parsed = (known.parsed if known is not None else Parsed()).grow(place, data)
+    parsed = (known.parsed if known is not None else Parsed()).grow(source, place, data)
     try:
         state, state_digest = _progress(source, place, known)
         found, tasks_digest = _tasks(source, place, known)
@@ -176,6 +187,7 @@ class _WithoutResults:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.read_line = source.read_line
+        self.clean = source.clean
         self.stamp = source.stamp
         self.holds = source.holds
         self.walk = source.walk

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from acontext_fs import json_shapes
+from acontext_fs import json_shapes, session_facts
 from acontext_fs.api import answers, paging, session_list, shapes
 from acontext_fs.api.containment import parse_filter
 from acontext_fs.api.daemon_state import is_running
@@ -178,6 +178,7 @@ def session_json(opened: Opened) -> dict[str, Any]:
         facts=transcript.facts,
         created_at=transcript.created_at,
         updated_at=transcript.updated_at,
+        dialect=session_facts.dialect_of(transcript),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from acontext_fs import json_shapes, layout
+from acontext_fs import json_shapes, layout, session_facts
 from acontext_fs.api import paging
 from acontext_fs.api.containment import selects
 from acontext_fs.api.moments import text_of
@@ -16,7 +16,8 @@ from acontext_fs.index.index import Index
 CHUNK_ROWS_MIN = 256
 """How many sessions are looked at at once where their configs decide which of them count."""
 _SESSIONS = """
-SELECT created_at, session_id, space, updated_at, path, user_id, configs, disable_task_tracking
+SELECT created_at, session_id, space, updated_at, path, user_id, configs, disable_task_tracking,
+  {facts}
 FROM sessions WHERE {where}
 ORDER BY created_at {to}, session_id {to}, space {to}
 LIMIT {limit}
@@ -80,7 +81,8 @@ def _fetch(
         )
         values += [start.number // 1000, session_id, space]
     to = "DESC" if desc else "ASC"
-    sql = _SESSIONS.format(where=" AND ".join(where), to=to, limit=count)
+    facts = ", ".join(session_facts.NAMES)
+    sql = _SESSIONS.format(where=" AND ".join(where), to=to, limit=count, facts=facts)
     return index.query(sql, values).rows
 
 
@@ -89,7 +91,7 @@ def _key(row: tuple[Any, ...]) -> paging.Cursor:
 
 
 def _json(index: Index, row: tuple[Any, ...]) -> dict[str, Any]:
-    created, _, space, updated, path, user, configs, is_untracked = row
+    created, _, space, updated, path, user, configs, is_untracked, *facts = row
     place = layout.place_of(path)
     assert place is not None, f"the index names {path}, which is no session"
     return json_shapes.session(
@@ -99,6 +101,7 @@ def _json(index: Index, row: tuple[Any, ...]) -> dict[str, Any]:
             "user": user,
             "configs": _loads(configs),
             "disable_task_tracking": is_untracked,
+            **dict(zip(session_facts.NAMES.values(), facts, strict=True)),
         },
         created_at=text_of(created),
         updated_at=text_of(updated),

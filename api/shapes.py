@@ -120,6 +120,38 @@ class Session(Shape):
     created_at: Time
     updated_at: Time
     space: Annotated[str, Field(description="The space it is in.", examples=["default"])]
+    agent: Annotated[
+        str | None,
+        Field(
+            description="The coding agent it is of, or what else its `source` says; or null.",
+            examples=["claude-code"],
+        ),
+    ]
+    title: Annotated[
+        str | None, Field(description="Its title, or null.", examples=["Fix the flaky test"])
+    ]
+    project: Annotated[
+        str | None,
+        Field(description="The folder it worked in, or null.", examples=["/home/ada/parser"]),
+    ]
+    branch: Annotated[
+        str | None,
+        Field(description="The git branch it last worked on, or null.", examples=["main"]),
+    ]
+    model: Annotated[
+        str | None,
+        Field(description="The model it last worked with, or null.", examples=["gpt-4.1"]),
+    ]
+    parent_id: Annotated[
+        str | None,
+        Field(
+            description="The session whose subagent this one is of, or null.",
+            examples=["0f3a52c1-5a1c-4b7e-9c55-2f1f6f2f0c11"],
+        ),
+    ]
+    continues_id: Annotated[
+        str | None, Field(description="The session it goes on from, or null.", examples=["old"])
+    ]
 
 
 class TaskData(Shape):

@@ -9,14 +9,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from acontext_fs import formats, progress, tasks
+from acontext_fs import folding, progress, tasks
 from acontext_fs.commits import message_of
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import FAILURES_MAX, PROBLEMS_MAX, Failure, Progress
 from acontext_fs.records import (
     Batch,
+    Continued,
     Message,
-    MetaPatch,
     Record,
     SessionFact,
     Task,
@@ -31,35 +31,45 @@ BACKOFF_SECONDS = (1.0, 4.0, 16.0, 64.0)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the lines of a batch say. `timeless` tells that some have no time of their own."""
+    """What the lines of a batch say. `timeless` tells that some have no time of their own, `begun`
+    is how many of the messages begin here: the rest of one may come in a later batch.
+    """
 
     messages: tuple[Message, ...]
+    begun: int
     facts: tuple[Mapping[str, object], ...]
     problems: tuple[tuple[int, str], ...]
     timeless: bool
 
 
-def read(place: SessionPlace, batch: Batch, seen: str) -> Reading:
-    """Read a batch's lines; `seen` is the time for lines that have none of their own."""
-    records: list[Record] = []
-    for line in batch.lines:
-        records.extend(
-            formats.read_line(line, space=place.space, session_id=place.session_id, time=seen)
-        )
-    patches: dict[str, Mapping[str, object]] = {}
-    for record in records:
-        if isinstance(record, MetaPatch):
-            have = patches.get(record.message_id, {})
-            patches[record.message_id] = progress.merge_facts(have, record.meta)
-    messages = [record for record in records if isinstance(record, Message)]
+def read(records: Sequence[Record], seen: str) -> Reading:
+    """What the records of a batch's lines come to; `seen` is the time for those that have none."""
+    begun = {record.id for record in records if isinstance(record, Message)}
+    # Never folded, so that it makes no difference where batches are cut.
+    whole: list[Record] = [_begin(r) if isinstance(r, Continued) else r for r in records]
+    told = [
+        r for r in folding.patched(whole) if isinstance(r, Message) and "withdrawn" not in r.meta
+    ]
+    messages = [r if r.created_at else dataclasses.replace(r, created_at=seen) for r in told]
     return Reading(
-        messages=tuple(
-            dataclasses.replace(m, meta={**m.meta, **patches[m.id]}) if m.id in patches else m
-            for m in messages
-        ),
+        messages=tuple(messages),
+        begun=len(begun & {message.id for message in messages}),
         facts=tuple(r.values for r in records if isinstance(r, SessionFact)),
         problems=tuple((r.line, r.reason) for r in records if isinstance(r, Unreadable)),
         timeless=any(message.created_at == seen for message in messages),
+    )
+
+
+def _begin(more: Continued) -> Message:
+    """The rest of a message that an earlier line began, as a message of the same id."""
+    return Message(
+        more.message_id,
+        "assistant",
+        more.parts,
+        more.line,
+        more.created_at,
+        "openai",
+        meta=more.meta,
     )
 
 
@@ -72,7 +82,7 @@ def advance(before: Progress, batch: Batch, reading: Reading, seen: str) -> Prog
     return dataclasses.replace(
         before,
         cursor=batch.after,
-        messages=before.messages + len(reading.messages),
+        messages=before.messages + reading.begun,
         unreadable=before.unreadable + len(reading.problems),
         problems=(*before.problems, *reading.problems)[:PROBLEMS_MAX],
         seen=noted,

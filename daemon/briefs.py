@@ -8,6 +8,7 @@ from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.work import Workers
 from acontext_fs.records import ExtractWork, LearnWork, PreferenceSubject, Task, TaskSubject
 from acontext_fs.settings import Settings, SpaceSettings
+from acontext_fs.source import Worktree
 from acontext_fs.store import Store
 
 
@@ -16,6 +17,7 @@ class Briefs:
 
     def __init__(self, store: Store, options: Settings, workers: Workers) -> None:
         self._root = store.layout
+        self._worktree = Worktree(store.root)
         self._source = store.source
         self._options = options
         self._workers = workers
@@ -34,7 +36,7 @@ class Briefs:
             space=place.space,
             session_id=place.session_id,
             messages=reading.messages,
-            previous=intake.previous_messages(self._root, session, count),
+            previous=intake.previous_messages(self._worktree, session, count),
             tasks=self._tasks(session),
             carry=state.carry if state.extractor == self._workers.extractor.name else {},
             criteria=settings.criteria(self._options, self._space(session)),

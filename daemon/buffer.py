@@ -7,6 +7,7 @@ exactly one batch.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,17 +16,32 @@ from acontext_fs import ids
 from acontext_fs.daemon.tail import WINDOW_BYTES, fingerprint
 from acontext_fs.records import Batch, Cursor, Line
 
+BACKLOG_BYTES = 256 * 1024
+"""How much of a session waits at least where it counts as a backlog."""
+BACKLOG_TURNS = 500
+"""How many messages of one go into a batch of the rules engine."""
 BATCH_LINES_MAX = 1000
 """How many lines a batch may hold, messages or not: a file full of other lines stays bounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a batch is due and how large it may be; `ttl_seconds` after the newest line."""
+    """When a batch is due and how large it may be; `ttl_seconds` after the newest line.
+
+    Where a long backlog waits, a batch may have `backlog_turns` messages (0: as many as ever): each
+    costs a commit, and a reader for which the size makes no difference need not pay for many.
+    """
 
     max_turns: int = 16
     max_overflow: int = 16
     ttl_seconds: float = 8.0
+    backlog_turns: int = 0
+
+    def behind(self, unread_bytes: int) -> Limits:
+        """The limits where so much of a session waits to be read."""
+        if not self.backlog_turns or unread_bytes < BACKLOG_BYTES:
+            return self
+        return dataclasses.replace(self, max_turns=self.backlog_turns)
 
     @property
     def batch_max(self) -> int:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from acontext_fs import progress, skills, tasks
+from acontext_fs import files, layout, progress, skills, tasks
 from acontext_fs.commits import Commit, FileEdit, message_of
 from acontext_fs.daemon import archive, batches, intake, lessons
+from acontext_fs.daemon.archive import Whole
 from acontext_fs.daemon.gate import RETRY_SECONDS, Event, Gate
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
 from acontext_fs.daemon.lessons import Failed
@@ -24,6 +26,15 @@ from acontext_fs.records import Task, TaskSubject
 from acontext_fs.store import Store
 
 
+class _Ready(NamedTuple):
+    """A transcript that can be committed, and what its progress says then."""
+
+    session: Tracked
+    whole: Whole
+    note: FileEdit
+    state: Progress
+
+
 class Committer(Gate):
     """Applies finished jobs and commits them. Used by one thread."""
 
@@ -31,11 +42,24 @@ class Committer(Gate):
         """`model` is who extracts and learns, for the commits."""
         super().__init__(store, report)
         self.finished: list[Job] = []
+        self.blobs = self._new_blobs()
+        """The files under `blobs/`, by their paths, that git does not have yet."""
         self._model = model
+
+    def _new_blobs(self) -> set[str]:
+        found = set()
+        for space in self.store.layout.space_names():
+            folder = f"{layout.SPACES_FOLDER}/{space}/blobs"
+            for path in self.worktree.paths(folder):
+                if not self.history.holds(path):
+                    found.add(path)
+        return found
 
     def commit_finished(self) -> None:
         """Commit what is finished, as far as that is possible now."""
         now = self.store.clock.monotonic()
+        if self.paused:
+            return
         if self.reason and (now < self.retry_at or not self._is_free()):
             return
         for job in list(self.finished):
@@ -87,7 +111,7 @@ class Committer(Gate):
         state, state_data = self._known_progress(session)
         if job.again is None and state.cursor != job.batch.before:
             raise CommitConflict(f"{place.progress_path} is past this batch")
-        if not intake.still_holds(self.store.layout, session, job.batch.after):
+        if not intake.still_holds(self.worktree, session, job.batch.after):
             raise CommitConflict(f"{place.session_path} does not hold these lines any more")
         found, state = self._outcome(job, disk, state)
         edits = []
@@ -96,7 +120,7 @@ class Committer(Gate):
         model = "" if job.unextracted else self._model
         message = batches.commit_message(place, job.batch, disk, found, model, job.failure)
         wanted = job.level or session.has_grown
-        whole = self._archive_edit(session) if wanted else None
+        whole = self._whole(session) if wanted else None
         state, commit = self._commit_batch(session, edits, whole, (state, state_data), message)
         self._advance(session, state)
         session.running, session.batch, session.attempts = False, None, 0
@@ -110,18 +134,21 @@ class Committer(Gate):
         self,
         session: Tracked,
         edits: Sequence[FileEdit],
-        whole: FileEdit | None,
+        whole: Whole | None,
         progress_file: tuple[Progress, bytes | None],
         message: str,
     ) -> tuple[Progress, str]:
         """Commit a batch, with the transcript if that can be: a batch never waits for it."""
         state, data = progress_file
         path = session.place.progress_path
-        if whole is not None and whole.content is not None:
-            level = dataclasses.replace(state, archived_bytes=len(whole.content))
+        if whole is not None:
+            level = dataclasses.replace(state, archived_bytes=whole.size_bytes)
             note = FileEdit(path, progress.encode(level), data)
+            blobs = self._blob_edits([session])
             try:
-                return level, self._commit([whole, *edits, note], message)
+                commit = self._commit([whole.edit, *blobs, *edits, note], message)
+                self._archived(session, whole, blobs)
+                return level, commit
             except CommitHeld as error:
                 if error.path != session.place.session_path:
                     raise
@@ -274,33 +301,35 @@ class Committer(Gate):
 
     def archive(self, sessions: Sequence[Tracked]) -> None:
         """Commit these transcripts together, as far as they can be."""
-        ready: list[tuple[Tracked, list[FileEdit], Progress]] = []
+        ready: list[_Ready] = []
         for session in sessions:
             held = self._try(session.place, lambda s=session: self._add_archive(s, ready))  # type: ignore[misc]
             self._hold_archive(session, held)
         if not ready:
             return
-        names = [str(session.place) for session, _, _ in ready]
+        names = [str(one.session.place) for one in ready]
         what = names[0] if len(names) == 1 else f"{len(names)} sessions"
         trailers = {"Acontext-Kind": "archive", "Acontext-Session": names}
         message = message_of(f"Archive {what}", "", trailers)
-        edits = [edit for _, two, _ in ready for edit in two]
+        blobs = self._blob_edits([one.session for one in ready])
+        edits = [edit for one in ready for edit in (one.whole.edit, one.note)]
 
         def commit() -> None:
-            done = self._commit(edits, message)
-            for session, _, state in ready:
-                self._advance(session, state)
-                self._report(Event("archived", session.place, "", done))
+            done = self._commit([*blobs, *edits], message)
+            for one in ready:
+                self._advance(one.session, one.state)
+                self._archived(one.session, one.whole, blobs)
+                self._report(Event("archived", one.session.place, "", done))
 
-        held = self._try(ready[0][0].place, commit)
+        held = self._try(ready[0].session.place, commit)
         if not held or self.reason:
             return
         if len(ready) == 1:
-            self._hold_archive(ready[0][0], held)
+            self._hold_archive(ready[0].session, held)
         else:
             # One of them is in a person's hands; the others need not wait for it.
-            for session, _, _ in ready:
-                self.archive([session])
+            for one in ready:
+                self.archive([one.session])
 
     def _hold_archive(self, session: Tracked, held: str) -> None:
         if held and not self.reason:
@@ -309,30 +338,40 @@ class Committer(Gate):
             session.archive_retry_at = self.store.clock.monotonic() + RETRY_SECONDS[1]
         session.archive_held = held if not self.reason else ""
 
-    def _add_archive(
-        self, session: Tracked, ready: list[tuple[Tracked, list[FileEdit], Progress]]
-    ) -> None:
+    def _add_archive(self, session: Tracked, ready: list[_Ready]) -> None:
         stamp = session.stamp
-        edit = archive.edit_of(self.store.root, self.history, session)
-        if edit is None or edit.content is None:
+        whole = archive.whole_of(self.store.root, self.history, session, self.worktree.clean)
+        if whole is None:
             session.level_stamp = stamp
-            session.kept.clear()
+            session.let_all_go()
             return
         try:
             state, data = self._known_progress(session)
         except CommitConflict:
             return  # It was just taken from disk again; the next step archives it.
-        state = dataclasses.replace(state, archived_bytes=len(edit.content))
+        state = dataclasses.replace(state, archived_bytes=whole.size_bytes)
         note = FileEdit(session.place.progress_path, progress.encode(state), data)
-        ready.append((session, [edit, note], state))
+        ready.append(_Ready(session, whole, note, state))
 
-    def _archive_edit(self, session: Tracked) -> FileEdit | None:
+    def _whole(self, session: Tracked) -> Whole | None:
         """The transcript, to go into a batch's commit; a batch never waits for it."""
         try:
-            return archive.edit_of(self.store.root, self.history, session)
+            return archive.whole_of(self.store.root, self.history, session, self.worktree.clean)
         except CommitHeld as error:
             session.last_error = str(error)
             return None
+
+    def _blob_edits(self, sessions: Sequence[Tracked]) -> list[FileEdit]:
+        """The blobs of these sessions' spaces that git does not have yet."""
+        spaces = {one.place.space for one in sessions}
+        wanted = sorted(path for path in self.blobs if path.split("/")[1] in spaces)
+        found = ((path, files.read_bytes(self.store.layout.path(path))) for path in wanted)
+        return [FileEdit(path, data, archive=True) for path, data in found if data is not None]
+
+    def _archived(self, session: Tracked, whole: Whole, blobs: Sequence[FileEdit]) -> None:
+        """Note that git has these."""
+        session.archived = (whole.size_bytes, whole.digest)
+        self.blobs -= {edit.path for edit in blobs}
 
     def rescue(self, session: Tracked, edit: FileEdit) -> None:
         """Give git what was read of a transcript that is lost, so that a person can take it back.
@@ -346,5 +385,5 @@ class Committer(Gate):
         self._try(place, lambda: self._saved(session, self._commit([edit], message)))
 
     def _saved(self, session: Tracked, commit: str) -> None:
-        session.kept.clear()
+        session.let_all_go()
         self._report(Event("archived", session.place, "what was read of it is saved", commit))

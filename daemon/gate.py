@@ -13,11 +13,19 @@ from acontext_fs import files, progress, tasks
 from acontext_fs.commits import FileEdit
 from acontext_fs.daemon import intake
 from acontext_fs.daemon.tracked import Tracked
-from acontext_fs.errors import CommitConflict, CommitHeld, HistoryError, SessionError, StoreError
+from acontext_fs.errors import (
+    CommitConflict,
+    CommitHeld,
+    HistoryError,
+    RedactionError,
+    SessionError,
+    StoreError,
+)
 from acontext_fs.history import History
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Task
+from acontext_fs.source import Worktree
 from acontext_fs.store import Store
 
 RETRY_SECONDS = (0.25, 30.0)
@@ -42,7 +50,10 @@ class Gate:
     def __init__(self, store: Store, report: Callable[[Event], None]) -> None:
         self.store = store
         self.history = History(store.root, store.clock)
+        self.worktree = Worktree(store.root)
         self.reason = ""
+        self.paused = ""
+        """Why nothing may be committed for a while; set while git packs the repository."""
         self.retry_at = 0.0
         self.head = self.history.own_head()
         """Where the branch was last seen; anywhere else, a person moved it."""
@@ -50,8 +61,15 @@ class Gate:
         self._held_since = 0.0
         self._report = report
 
+    @property
+    def blocked(self) -> str:
+        """Why nothing can be committed now, "" if it can."""
+        return self.paused or self.reason
+
     def is_passing(self) -> bool:
         """Whether what everybody waits for is likely over soon: a lock, not a merge."""
+        if self.paused:
+            return True
         since = self.store.clock.monotonic() - self._held_since
         return bool(self.reason) and since < PASSING_SECONDS and not self.history.held()
 
@@ -77,7 +95,7 @@ class Gate:
         except HistoryError as error:
             self._hold(place, str(error))
             return str(error)
-        except (StoreError, SessionError) as error:
+        except (StoreError, SessionError, RedactionError) as error:
             held = str(error)
         self.reason, self._delay = "", RETRY_SECONDS[0]
         return held
@@ -101,10 +119,11 @@ class Gate:
         return commit
 
     def _advance(self, session: Tracked, state: Progress) -> None:
-        grown = state.archived_bytes - session.progress.archived_bytes
-        if grown > 0:
-            del session.kept[:grown]
+        if state.archived_bytes > session.progress.archived_bytes:
+            session.let_go(state.archived_bytes)
             session.level_stamp = session.stamp if state.archived_bytes == session.size else None
+        for number in [n for n in session.ahead if n <= state.cursor.line]:
+            del session.ahead[number]
         session.progress = state
         session.nothing_to_learn = False
         path = self.store.layout.path(session.place.progress_path)

@@ -7,11 +7,16 @@ for `daemon/archive.py` to save.
 
 from __future__ import annotations
 
+import dataclasses
+import os
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
-from acontext_fs import files, formats, jsonl, progress
+from acontext_fs import files, formats, jsonl, progress, sessions
 from acontext_fs.clock import Clock
 from acontext_fs.daemon import tail
+from acontext_fs.daemon.archive import BLOB_BYTES_MAX
 from acontext_fs.daemon.buffer import BATCH_LINES_MAX, Buffer, Limits
 from acontext_fs.daemon.tail import (
     Grown,
@@ -22,11 +27,14 @@ from acontext_fs.daemon.tail import (
     Unchanged,
     Vanished,
 )
-from acontext_fs.daemon.tracked import Stamp, Tracked
-from acontext_fs.errors import SessionError
-from acontext_fs.layout import Layout
+from acontext_fs.daemon.tracked import RECENT_MESSAGES, Stamp, Tracked
+from acontext_fs.errors import RedactionError, SessionError
+from acontext_fs.formats.reader import Reader
+from acontext_fs.history import History
+from acontext_fs.layout import Layout, SessionPlace
 from acontext_fs.progress import Progress
-from acontext_fs.records import Cursor, Line, Message
+from acontext_fs.records import Batch, Cursor, Line, Message, Record
+from acontext_fs.source import Worktree
 
 
 def stamp_of(path: Path) -> Stamp | None:
@@ -57,19 +65,23 @@ def load(root: Layout, session: Tracked) -> None:
     session.batch = session.batch_again = None
     session.again.clear()
     session.skips.clear()
-    session.kept.clear()
+    session.let_all_go()
+    session.forget_lines()
+    session.archived = (0, "")
     session.level_stamp = None
     session.unread = True
     session.lost = ""
     session.nothing_to_learn = False
 
 
-def look(root: Layout, session: Tracked, limits: Limits, clock: Clock) -> None:
+def look(source: Worktree, session: Tracked, limits: Limits, clock: Clock) -> None:
     """Read on where the last look ended, unless enough is pending already.
 
     Raises:
         SessionError: the file cannot be read.
+        RedactionError: a line of it cannot be scanned for secrets.
     """
+    root = source.layout
     path = root.path(session.place.session_path)
     stamp = stamp_of(path)
     if stamp != session.stamp:
@@ -81,14 +93,15 @@ def look(root: Layout, session: Tracked, limits: Limits, clock: Clock) -> None:
         session.stamp = stamp
         session.unread = True
     if session.lost:
-        _try_again(path, session)
+        _try_again(path, session, source)
         return
     buffer = session.buffer
     if buffer is None:
         buffer = Buffer(session.place.session_path, session.progress.cursor)
+    limits = session.within(limits)
     while session.unread and _has_room(buffer, limits):
         start = buffer.cursor
-        outcome = tail.read(path, start, session.identity)
+        outcome = tail.read(path, start, session.identity, source.clean)
         if not isinstance(outcome, Grown | Unchanged):
             session.lost = describe(outcome, session)
             session.unread = False
@@ -97,10 +110,13 @@ def look(root: Layout, session: Tracked, limits: Limits, clock: Clock) -> None:
         if isinstance(outcome, Unchanged):
             session.unread = False
             break
+        lines = [sessions.cleaned(source, line) for line in outcome.lines]
+        _read(source, session, lines)
         buffer.resume(outcome.window)
-        buffer.add([(line, count_messages(line)) for line in outcome.lines], session.grown_at)
+        counts = [count_messages(session.ahead[line.number]) for line in lines]
+        buffer.add(zip(lines, counts, strict=True), session.grown_at)
         session.unread = outcome.more
-        _keep(path, session, outcome.lines)
+        _keep(source, session, lines)
     session.buffer = buffer if buffer.lines or session.batch is not None else None
 
 
@@ -108,42 +124,130 @@ def _has_room(buffer: Buffer, limits: Limits) -> bool:
     return buffer.messages < limits.batch_max and buffer.lines < BATCH_LINES_MAX
 
 
-def still_holds(root: Layout, session: Tracked, cursor: Cursor) -> bool:
+def still_holds(source: Worktree, session: Tracked, cursor: Cursor) -> bool:
     """Whether the file on disk still is the one whose lines up to `cursor` were read.
 
     Raises:
         SessionError: the file cannot be read.
+        RedactionError: a line of it cannot be scanned for secrets.
     """
-    outcome = tail.read(root.path(session.place.session_path), cursor)
+    path = source.layout.path(session.place.session_path)
+    outcome = tail.read(path, cursor, None, source.clean)
     return isinstance(outcome, Grown | Unchanged)
 
 
-def count_messages(line: Line) -> int:
-    """How many messages a line holds."""
-    values = jsonl.decode(line.data).values
-    if len(values) == 1:  # As nearly always; this is the hot path.
-        return 1 if formats.is_message(values[0]) else 0
-    return sum(map(formats.is_message, values))
+def count_messages(records: Sequence[Record]) -> int:
+    """How many messages are among the records of a line."""
+    return sum(isinstance(record, Message) for record in records)
 
 
-def _keep(path: Path, session: Tracked, lines: tuple[Line, ...]) -> None:
+def _read(source: Worktree, session: Tracked, lines: Sequence[Line]) -> None:
+    """Find out what the next lines of a session say."""
+    if session.reader is None or session.reader.line != lines[0].number - 1:
+        session.reader, session.recent = reader_at(source, session.place, lines[0].number)
+    reader = session.reader
+    for line in lines:
+        records = session.ahead[line.number] = reader.read(line)
+        if reader.dialect:
+            session.recent.extend(r for r in records if isinstance(r, Message))
+
+
+def reader_at(source: Worktree, place: SessionPlace, number: int) -> tuple[Reader, deque[Message]]:
+    """A reader that is in front of line `number` (from 1), and the last messages it met.
+
+    What is no coding agent's transcript says by each line what it says, so only the beginning of
+    such a file is looked at.
+
+    Raises:
+        SessionError: the file cannot be read.
+        RedactionError: a line of it cannot be scanned for secrets.
+    """
+    reader = Reader(place.space, place.session_id)
+    recent: deque[Message] = deque(maxlen=RECENT_MESSAGES)
+    if number <= 1:
+        return reader, recent
+    path = source.layout.path(place.session_path)
+    try:
+        with os.fdopen(files.open_regular(path), "rb") as file:
+            offset = 0
+            for at, data in enumerate(file, start=1):
+                in_doubt = at <= sessions.RECOGNISED_WITHIN_LINES
+                if at == number or not (reader.dialect or in_doubt):
+                    break
+                line = sessions.cleaned(source, Line(at, offset, data.removesuffix(b"\n")))
+                records = reader.read(line)
+                recent.extend(r for r in records if isinstance(r, Message))
+                offset += len(data)
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
+    reader.line = number - 1
+    return reader, recent
+
+
+def records_of(source: Worktree, session: Tracked, batch: Batch) -> list[Record]:
+    """What the lines of a batch say; one that is tried again is read from the file once more.
+
+    Raises:
+        SessionError: the file cannot be read.
+        RedactionError: a line of it cannot be scanned for secrets.
+    """
+    ahead = session.ahead
+    if all(line.number in ahead for line in batch.lines):
+        return [record for line in batch.lines for record in ahead[line.number]]
+    reader, _ = reader_at(source, session.place, batch.first_line)
+    return [record for line in batch.lines for record in reader.read(line)]
+
+
+def _keep(source: Worktree, session: Tracked, lines: Sequence[Line]) -> None:
     """Hold on to what git does not have yet, so that a truncation cannot take it from us."""
-    have = session.progress.archived_bytes + len(session.kept)
-    first = lines[0].offset
-    if have < first:
-        with open(path, "rb") as file:
+    if session.size > BLOB_BYTES_MAX:
+        session.let_all_go()  # Git will not have it, and memory is no place for it either.
+        return
+    have = session.kept[-1].end if session.kept else session.progress.archived_bytes
+    first = lines[0]
+    if have < first.offset:
+        with open(source.layout.path(session.place.session_path), "rb") as file:
             file.seek(have)
-            session.kept += file.read(first - have)
+            missed = file.read(first.offset - have).split(b"\n")[:-1]
+        number = first.number - len(missed)
+        for at, data in enumerate(missed, start=number):
+            session.keep(sessions.cleaned(source, Line(at, have, data)))
+            have += len(data) + 1
     for line in lines:
         if line.end > have:
-            session.kept += line.data + b"\n"
+            session.keep(line)
 
 
-def _try_again(path: Path, session: Tracked) -> None:
+def relocate(source: Worktree, history: History, session: Tracked) -> bool:
+    """Find out where a session goes on in a file whose lines are the same and not as long: here
+    they have their secrets, or there they had. True if it was found.
+
+    Raises:
+        SessionError: the file cannot be read.
+        RedactionError: a line of it cannot be scanned for secrets.
+    """
+    path = source.layout.path(session.place.session_path)
+    if not path.is_file():
+        return False
+    cursor = tail.find(path, session.progress.cursor, source.clean)
+    if cursor is None or cursor.offset == session.progress.cursor.offset:
+        return False
+    have = history.read(session.place.session_path) or b""
+    with open(path, "rb") as file:
+        archived = jsonl.offset_behind(file.fileno(), have.count(b"\n"))
+    session.progress = dataclasses.replace(
+        session.progress, cursor=cursor, archived_bytes=archived or 0
+    )
+    session.lost, session.unread, session.buffer = "", True, None
+    session.forget_lines()
+    return True
+
+
+def _try_again(path: Path, session: Tracked, source: Worktree) -> None:
     """A file that was lost and is as it was again (restored, unstashed) is read on."""
     try:
-        outcome = tail.read(path, session.progress.cursor, None)
-    except SessionError:
+        outcome = tail.read(path, session.progress.cursor, None, source.clean)
+    except (SessionError, RedactionError):
         return
     whole = session.size >= session.progress.archived_bytes
     if isinstance(outcome, Grown | Unchanged) and whole:
@@ -151,6 +255,7 @@ def _try_again(path: Path, session: Tracked) -> None:
         session.unread = True
         session.identity = outcome.identity
         session.buffer = None
+        session.forget_lines()
 
 
 def describe(outcome: Lost, session: Tracked) -> str:
@@ -177,19 +282,23 @@ def zero(session: Tracked) -> bool:
     return session.progress.cursor == Cursor() and session.progress.archived_bytes == 0
 
 
-def previous_messages(root: Layout, session: Tracked, count: int) -> tuple[Message, ...]:
+def previous_messages(source: Worktree, session: Tracked, count: int) -> tuple[Message, ...]:
     """The last `count` messages in front of the session's batch, from at most 64 KiB before it.
 
     Raises:
         SessionError: the file cannot be read.
+        RedactionError: a line of it cannot be scanned for secrets.
     """
     batch = session.batch
     if batch is None or count < 1 or batch.lines[0].offset == 0:
         return ()
+    if session.reader is not None and session.reader.dialect:
+        before = [one for one in session.recent if one.line < batch.first_line]
+        return tuple(before[-count:])
     end = batch.lines[0].offset  # Not `before`: a batch tried again stands further back.
     start = max(0, end - 64 * 1024)
     try:
-        with open(root.path(session.place.session_path), "rb") as file:
+        with open(source.layout.path(session.place.session_path), "rb") as file:
             file.seek(start)
             pieces = file.read(end - start)[:-1].split(b"\n")
     except OSError as error:
@@ -201,7 +310,7 @@ def previous_messages(root: Layout, session: Tracked, count: int) -> tuple[Messa
     for piece in reversed(pieces):
         time = session.progress.time_of_line(number) or session.batch_seen
         records = formats.read_line(
-            Line(number, 0, piece),
+            Line(number, 0, source.clean(piece)),
             space=session.place.space,
             session_id=session.place.session_id,
             time=time,

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from acontext_fs.clock import format_time
-from acontext_fs.daemon import batches, failures
+from acontext_fs.daemon import batches, failures, intake
 from acontext_fs.daemon.attempts import Attempts
 from acontext_fs.daemon.briefs import Briefs
-from acontext_fs.daemon.buffer import Limits
+from acontext_fs.daemon.buffer import BACKLOG_TURNS, Limits
 from acontext_fs.daemon.committer import Committer
 from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
@@ -59,6 +59,7 @@ class Pipeline:
             options.project_session_message_buffer_max_turns,
             options.project_session_message_buffer_max_overflow,
             options.project_session_message_buffer_ttl_seconds,
+            0 if workers.uses_model else BACKLOG_TURNS,
         )
         self.committer = Committer(store, workers.extractor.name, report)
         self.roster = Roster(store, self.committer, self.limits, report)
@@ -120,7 +121,7 @@ class Pipeline:
     def _may_work(self, session: Tracked) -> bool:
         held = session.held and session.retry_at > self._now()
         full = sum(not job.held for job in self.committer.finished) >= FINISHED_MAX
-        return not held and not full and not self.committer.reason
+        return not held and not full and not self.committer.blocked
 
     def _start_batch(self, session: Tracked) -> bool:
         if session.progress.is_tracked and not self.attempts.may_start(self._running()):
@@ -128,7 +129,8 @@ class Pipeline:
         try:
             if not self._take_batch(session) or session.batch is None:
                 return False
-            reading = batches.read(session.place, session.batch, session.batch_seen)
+            records = intake.records_of(self.committer.worktree, session, session.batch)
+            reading = batches.read(records, session.batch_seen)
             work = self._briefs.extract(session, reading)
         except (AcontextError, OSError, ValueError) as error:
             self._hold(session, str(error))
@@ -162,12 +164,13 @@ class Pipeline:
         session.batch_again = None
         if session.again:
             failure = session.again[0]
-            session.batch = failures.batch_of(self.store.layout, session, failure)
+            session.batch = failures.batch_of(self.committer.worktree, session, failure)
             session.batch_again = failure
             noted = session.progress.time_of_line(failure.lines[0])
             session.batch_seen = noted or session.batch_seen
         elif session.buffer is not None:
-            session.batch = session.buffer.take(self.limits, self._now(), flush=session.flush)
+            limits = session.within(self.limits)
+            session.batch = session.buffer.take(limits, self._now(), flush=session.flush)
         return session.batch is not None
 
     def _is_quiet(self, session: Tracked) -> bool:
@@ -254,17 +257,17 @@ class Pipeline:
     # -- the archive, and what is left to do ------------------------------------------------------
 
     def _archive(self, *, everything: bool = False) -> None:
-        if self.committer.reason:
+        if self.committer.blocked:
             return
         now, ttl = float("inf") if everything else self._now(), self.limits.ttl_seconds
         active = self.roster.active()
         due = [s for s in active if (at := s.archive_due_at(ttl)) is not None and at <= now]
-        kept = sorted((s for s in active if s.kept), key=lambda s: len(s.kept), reverse=True)
-        size = sum(len(session.kept) for session in kept)
+        kept = sorted((s for s in active if s.kept), key=lambda s: s.kept_bytes, reverse=True)
+        size = sum(session.kept_bytes for session in kept)
         for session in kept:
             if size <= KEPT_BYTES_MAX:
                 break
-            size -= len(session.kept)
+            size -= session.kept_bytes
             if session not in due:
                 due.append(session)
         for start in range(0, len(due), ARCHIVED_AT_ONCE_MAX):
@@ -380,7 +383,7 @@ class Pipeline:
 
     def why_waiting(self) -> str:
         """What keeps everything from going on, "" if nothing does."""
-        return self.committer.reason or self.attempts.reason
+        return self.committer.blocked or self.attempts.reason
 
     # -- small things -----------------------------------------------------------------------------
 

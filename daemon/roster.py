@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from acontext_fs import layout, sessions
@@ -17,6 +18,11 @@ from acontext_fs.store import Store
 
 HELD_SECONDS = 30.0
 """How long a session with a file that cannot be read is left alone."""
+
+
+READERS_MAX = 64
+"""How many sessions at rest keep in mind what was read of them; others are read again from the top
+when they go on, if they are transcripts of coding agents."""
 
 
 class Roster:
@@ -35,6 +41,7 @@ class Roster:
         self._space_stamps: dict[str, Stamp | None] = {}
         self._duplicates: set[str] = set()
         self._rejected: list[Commit] = []
+        self._rested: OrderedDict[str, Tracked] = OrderedDict()
 
     def scan(self) -> None:
         """Look at every session file there is: what events may have missed is found here."""
@@ -75,7 +82,7 @@ class Roster:
     def _reject(self) -> None:
         """Note the learnings that a person took back, before anything is learned again."""
         places = {str(one.place): one for one in self.all.values() if not one.is_duplicate}
-        while self._rejected and not self._committer.reason:
+        while self._rejected and not self._committer.blocked:
             session = places.get(self._rejected[0].trailer("Acontext-Session"))
             if session is not None and self._committer.reject(session, self._rejected[0]):
                 return
@@ -131,6 +138,13 @@ class Roster:
     def rest(self, session: Tracked) -> None:
         """Leave a session alone until its file changes."""
         self._active.discard(session.place.session_path)
+        path = session.place.session_path
+        self._rested.pop(path, None)
+        self._rested[path] = session
+        while len(self._rested) > READERS_MAX:
+            _, longest = self._rested.popitem(last=False)
+            if longest.place.session_path not in self._active:
+                longest.forget_lines()
 
     def look(self, session: Tracked) -> None:
         """Read what is new of a session, and deal with a file that is not what it was."""
@@ -140,7 +154,7 @@ class Roster:
         try:
             if session.unloaded:
                 intake.load(self._store.layout, session)
-            intake.look(self._store.layout, session, self._limits, self._store.clock)
+            self._look(session)
         except (AcontextError, OSError, ValueError) as error:
             self._hold(session, str(error))
             return
@@ -152,6 +166,14 @@ class Roster:
             self._rescue(session)
         elif was and not session.lost:
             self._report(Event("found", session.place, "is as it was again; reading on"))
+
+    def _look(self, session: Tracked) -> None:
+        worktree, clock = self._committer.worktree, self._store.clock
+        was = session.lost
+        intake.look(worktree, session, self._limits, clock)
+        lost = session.lost and not was
+        if lost and intake.relocate(worktree, self._committer.history, session):
+            intake.look(worktree, session, self._limits, clock)
 
     def select(self, paths: Iterable[str]) -> list[Tracked]:
         """The sessions of the given paths; all of them if none is given."""
@@ -214,11 +236,11 @@ class Roster:
 
     def _rescue(self, session: Tracked) -> None:
         """Give git what was read of a lost file; while that cannot be, it stays in memory."""
-        if self._committer.reason:
+        if self._committer.blocked:
             return
         edit = archive.rescue_of(self._committer.history, session)
         if edit is None:
-            session.kept.clear()
+            session.let_all_go()
         else:
             self._committer.rescue(session, edit)
 

@@ -5,17 +5,19 @@ is going. Owning the store (`acontext_fs.store.own`) is the caller's; so are sig
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
 
-from acontext_fs import files, requests
+from acontext_fs import files, git_filter, pruning, requests
 from acontext_fs.clock import format_time
 from acontext_fs.daemon import archive
+from acontext_fs.daemon.capture.capture import Capture
 from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.pipeline import Pipeline
 from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.daemon.upkeep import Upkeep
 from acontext_fs.daemon.watch import Hints, Watcher
 from acontext_fs.daemon.work import Workers
 from acontext_fs.errors import AcontextError, HistoryError
@@ -27,6 +29,8 @@ RETRY_SECONDS = 1.0
 """How soon to go on after a duty failed."""
 RESCAN_SECONDS_MIN = 5.0
 RESCAN_SECONDS_MAX = 60.0
+CAPTURE_SECONDS = 0.2
+"""How long a turn takes transcripts in before the sessions get their turn."""
 RESCAN_SHARE = 0.005
 """How much of one core rescans may take: a store that takes long to scan is scanned less often."""
 
@@ -51,15 +55,21 @@ class Service:
         options: Settings,
         workers: Workers,
         report: Callable[[Event], None] = lambda event: None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`environment` is what git is run with."""
+        self._report = report
         self.hints = Hints()
         self.pipeline = Pipeline(store, options, workers, report, self.hints.wake)
         self.store = store
+        self.capture: Capture | None = None
+        self._watcher: Watcher | None = None
+        self._options = options
+        self._upkeep = Upkeep(store.root, store.clock, self._say, environment)
         self._stopping = False
         self._rescan_at = 0.0
         self._open: list[_Open] = []
         self._published = b""
-        self._report = report
         self._said = ""
 
     def stop(self) -> None:
@@ -76,16 +86,27 @@ class Service:
         self.begin()
         root = self.store.layout
         files.make_folder(requests.folder(root))
-        watcher = Watcher([root.spaces, requests.folder(root)], self.hints)
-        problem = watcher.start()
+        self._watcher = Watcher([root.spaces, requests.folder(root)], self.hints)
+        problem = self._watcher.start()
         if problem:
             say(problem)
         try:
+            self.start_capture()
             while not self._stopping:
                 self.hints.wait(self.turn())
         finally:
-            watcher.stop()
+            self._watcher.stop()
             self.end()
+
+    def start_capture(self) -> None:
+        """Take in from now on what attached agents write.
+
+        Raises:
+            AcontextError: a redaction pattern is broken, or the list of sources is damaged.
+        """
+        clean = self.pipeline.committer.worktree.clean
+        self.capture = Capture(self.store, self._options, self._say, clean=clean)
+        self._rescan_sources()
 
     def begin(self) -> None:
         """Finish what a crash cut off, and find out what there is."""
@@ -94,21 +115,22 @@ class Service:
             history.recover()
         except HistoryError as error:
             self._trouble(str(error))  # Every commit begins with another attempt.
+        pruning.settle(self.store, history)
+        git_filter.install(self.store.root)
         after_power_cut = self._was_power_cut()
         self._rescan()
         if after_power_cut:
             for session in self.pipeline.roster.select(()):
-                if archive.restore(self.store.root, history, session):
+                if archive.restore(
+                    self.store.root, history, session, self.pipeline.committer.worktree.clean
+                ):
                     self.pipeline.roster.rouse(session)
         self._note_boot(clean=False)
 
     def turn(self) -> float:
         """One round; returns how many seconds the next may wait."""
         paths, overflown = self.hints.take()
-        root = str(self.store.root) + os.sep
-        for path in paths:
-            if path.startswith(root):
-                self.pipeline.roster.note(path[len(root) :].replace(os.sep, "/"))
+        self._note(paths)
         now = self.store.clock.monotonic()
         rest = RETRY_SECONDS
         # One duty that fails must not take the others down: a full disk forbids to publish the
@@ -117,7 +139,8 @@ class Service:
             if overflown or now >= self._rescan_at or self.pipeline.roster.has_moved():
                 self._rescan()
             self._take_requests()
-            rest = self.pipeline.step()
+            self._keep_up()
+            rest = min(self._take_in(), self.pipeline.step())
             if self._answer_requests():
                 rest = 0.0
             self._publish()
@@ -129,6 +152,8 @@ class Service:
     def end(self) -> None:
         """Commit what is done, archive, and tell those who wait that nobody works any more."""
         try:
+            self._upkeep.close()
+            self.pipeline.committer.paused = ""
             self.pipeline.finish()
             for waiting in list(self._open):
                 self._reply(waiting, ["the daemon was stopped before all was done; run it again"])
@@ -138,11 +163,56 @@ class Service:
             self._trouble(str(error))
         self.pipeline.workers.close()
 
+    def _keep_up(self) -> None:
+        """Let git pack the repository while there is nothing else to do; commits wait for it."""
+        busy = self._open or self.pipeline.roster.active() or self.pipeline.why_waiting()
+        taking_in = self.capture is not None and not self.capture.is_idle
+        self.pipeline.committer.paused = self._upkeep.turn(not busy and not taking_in)
+
+    def _note(self, paths: set[str]) -> None:
+        """Paths that events named deserve a look."""
+        root = str(self.store.root) + os.sep
+        for path in paths:
+            if path.startswith(root):
+                self.pipeline.roster.note(path[len(root) :].replace(os.sep, "/"))
+            elif self.capture is not None:
+                self.capture.note(path)
+
     def _trouble(self, reason: str) -> None:
         """Say once what went wrong; it is tried again."""
         if reason != self._said:
             self._said = reason
             self._report(Event("trouble", None, f"{reason}; it is tried again"))
+
+    # -- what attached agents write -----------------------------------------------------------
+
+    def _take_in(self) -> float:
+        """Take transcripts in for a while; returns when to do so again. Trouble stays in here."""
+        if self.capture is None:
+            return RESCAN_SECONDS_MAX
+        try:
+            if self.capture.has_changed():
+                self._rescan_sources()
+            taken = self.capture.turn(CAPTURE_SECONDS)
+        except (AcontextError, OSError, ValueError, RecursionError) as error:
+            self._trouble(f"nothing is captured: {error}")
+            return RETRY_SECONDS
+        self.pipeline.committer.blobs |= taken.blobs
+        for path in sorted(taken.sessions):
+            self.pipeline.roster.note(path)
+        return taken.rest_seconds
+
+    def _rescan_sources(self) -> None:
+        if self.capture is None:
+            return
+        self.capture.rescan()
+        for folder in self.capture.roots if self._watcher is not None else ():
+            problem = self._watcher.add(folder) if self._watcher is not None else ""
+            if problem:
+                self._say(f"{folder}: {problem}")
+
+    def _say(self, text: str) -> None:
+        self._report(Event("trouble", None, text))
 
     # -- rescans ----------------------------------------------------------------------------------
 
@@ -150,6 +220,7 @@ class Service:
         clock = self.store.clock
         start = clock.monotonic()
         self.pipeline.roster.scan()
+        self._rescan_sources()
         took = clock.monotonic() - start
         pause = min(max(RESCAN_SECONDS_MIN, took / RESCAN_SHARE), RESCAN_SECONDS_MAX)
         self._rescan_at = clock.monotonic() + pause
@@ -177,6 +248,9 @@ class Service:
             if request.id in known:
                 continue
             self._rescan()
+            if request.action == "capture":
+                self._open.append(_Open(request, [], {}))
+                continue
             chosen = self.pipeline.roster.select(request.sessions)
             learn_only = request.action == "learn"
             self.pipeline.hurry(chosen, learn_only=learn_only, failed=request.failed)
@@ -185,6 +259,11 @@ class Service:
     def _answer_requests(self) -> bool:
         answered = False
         for waiting in list(self._open):
+            if waiting.request.action == "capture":
+                if self.capture is None or self.capture.is_idle:
+                    self._reply(waiting, self.capture.problems() if self.capture else [])
+                    answered = True
+                continue
             learn_only = waiting.request.action == "learn"
             for session in waiting.sessions:
                 self.pipeline.stop_hurrying(session, waiting.goals[session.place.session_path])
@@ -212,6 +291,8 @@ class Service:
             "waiting": self.pipeline.why_waiting(),
             "sessions": {path: state for path, state in sessions.items() if state},
         }
+        if self.capture is not None and self.capture.sources:
+            state["capture"] = self.capture.state()
         data = orjson.dumps(state)
         if data != self._published:
             self._published = data

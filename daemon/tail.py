@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from acontext_fs import files
+from acontext_fs import files, jsonl
 from acontext_fs.errors import SessionError
 from acontext_fs.records import Cursor, Line
 
@@ -25,12 +26,13 @@ READ_BYTES_MAX = 1024 * 1024
 
 Identity: TypeAlias = tuple[int, int]
 """Device and inode."""
+Clean: TypeAlias = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Grown:
     """Complete lines behind the cursor. `window` is what stands in front of the first (at most
-    WINDOW_BYTES), `more` tells that the file goes on behind them, be it with half a line.
+    WINDOW_BYTES, clean), `more` tells that the file goes on behind them, be it with half a line.
     """
 
     lines: tuple[Line, ...]
@@ -78,11 +80,25 @@ def fingerprint(window: bytes) -> str:
     return hashlib.blake2b(window[-WINDOW_BYTES:], digest_size=16).hexdigest() if window else ""
 
 
-def read(path: Path, cursor: Cursor, identity: Identity | None = None) -> Outcome:
+def as_it_is(line: bytes) -> bytes:
+    """The cleaning of lines that hold no secrets."""
+    return line
+
+
+def read(
+    path: Path,
+    cursor: Cursor,
+    identity: Identity | None = None,
+    clean: Clean = as_it_is,
+) -> Outcome:
     """Read what stands behind `cursor`; `identity` is the file it was taken from, if known.
+
+    `clean` takes the secrets out of a line: fingerprints are those of clean lines. The lines that
+    are returned are as they stand on disk.
 
     Raises:
         SessionError: the file cannot be read (no permission, a folder or a pipe in its place).
+        RedactionError: a line in front of the cursor cannot be scanned.
     """
     try:
         descriptor = files.open_regular(path)
@@ -91,14 +107,57 @@ def read(path: Path, cursor: Cursor, identity: Identity | None = None) -> Outcom
     except OSError as error:
         raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
     try:
-        return _read(descriptor, cursor, identity)
+        return _read(descriptor, cursor, identity, clean)
     except OSError as error:
         raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
     finally:
         os.close(descriptor)
 
 
-def _read(descriptor: int, cursor: Cursor, identity: Identity | None) -> Outcome:
+def find(path: Path, cursor: Cursor, clean: Clean) -> Cursor | None:
+    """Where `cursor` is in a file in which its offset is another one; None if it is not there.
+
+    The same lines are longer or shorter where their secrets are still in them.
+
+    Raises:
+        SessionError: the file cannot be read.
+        RedactionError: a line in front of the cursor cannot be scanned.
+    """
+    try:
+        descriptor = files.open_regular(path)
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
+    try:
+        offset = jsonl.offset_behind(descriptor, cursor.line)
+        if offset is None:
+            return None
+        window = _clean_window(descriptor, offset, clean)
+        found = fingerprint(window) == cursor.fingerprint
+        return Cursor(offset, cursor.line, cursor.fingerprint) if found else None
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _clean_window(descriptor: int, offset: int, clean: Clean) -> bytes:
+    """The last WINDOW_BYTES of the clean lines in front of `offset`; where no line ends there, what
+    stands there.
+    """
+    size = 4 * WINDOW_BYTES
+    while True:
+        start = max(0, offset - size)
+        data = _pread(descriptor, offset - start, start)
+        if not data.endswith(b"\n"):
+            return data[-WINDOW_BYTES:]
+        lines = data.split(b"\n")[1 if start else 0 : -1]
+        window = b"".join(clean(line) + b"\n" for line in lines)
+        if len(window) >= WINDOW_BYTES or not start:
+            return window[-WINDOW_BYTES:]
+        size *= 4
+
+
+def _read(descriptor: int, cursor: Cursor, identity: Identity | None, clean: Clean) -> Outcome:
     status = os.fstat(descriptor)
     found = (status.st_dev, status.st_ino)
     if status.st_size < cursor.offset:
@@ -106,7 +165,9 @@ def _read(descriptor: int, cursor: Cursor, identity: Identity | None) -> Outcome
     start = max(0, cursor.offset - WINDOW_BYTES)
     window = _pread(descriptor, cursor.offset - start, start)
     if fingerprint(window) != cursor.fingerprint:
-        return Replaced() if identity is not None and identity != found else Rewritten()
+        window = _clean_window(descriptor, cursor.offset, clean)
+        if fingerprint(window) != cursor.fingerprint:
+            return Replaced() if identity is not None and identity != found else Rewritten()
     data = _complete(descriptor, cursor.offset, status.st_size)
     if not data:
         return Unchanged(found, status.st_size - cursor.offset)

@@ -4,17 +4,22 @@ all of it can be rebuilt from the session, its progress file and HEAD.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from acontext_fs.daemon.buffer import Buffer, Limits
 from acontext_fs.daemon.tail import Identity
+from acontext_fs.formats.reader import Reader
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Failure, Progress
-from acontext_fs.records import Batch
+from acontext_fs.records import Batch, Line, Message, Record
 
 GROWTH = 1.5
 """A transcript is archived again when it has grown by half: then all its versions together cost
 about as much as it does."""
+
+RECENT_MESSAGES = 32
+"""How many messages in front of a batch are at hand, of a coding agent's transcript."""
 
 Stamp = tuple[int, int, int]
 """Inode, size and modification time of a file: if it is the same, so is the file."""
@@ -68,8 +73,18 @@ class Tracked:
     archive_retry_at: float = 0.0
     skips: dict[str, str] = field(default_factory=dict)
     """Tasks from which nothing is to be learned, with the reason: committed together."""
-    kept: bytearray = field(default_factory=bytearray)
-    """What was read behind `progress.archived_bytes`: if the file is truncated, git gets it."""
+    kept: list[Line] = field(default_factory=list)
+    """The lines read behind `progress.archived_bytes`: if the file is truncated, git gets them."""
+    kept_bytes: int = 0
+    """How much memory they take."""
+    reader: Reader | None = None
+    """Behind the last line that was read; dropped where many sessions have been at rest."""
+    ahead: dict[int, tuple[Record, ...]] = field(default_factory=dict)
+    """What the lines say that were read and are in no finished batch, by their numbers."""
+    recent: deque[Message] = field(default_factory=lambda: deque(maxlen=RECENT_MESSAGES))
+    """The last messages of a coding agent's transcript, read ahead or not."""
+    archived: tuple[int, str] = (0, "")
+    """Size and digest of the file's beginning whose clean form git has."""
     level_stamp: Stamp | None = None
     """The file as it was when the archive was found level with its complete lines."""
 
@@ -77,6 +92,27 @@ class Tracked:
     def size(self) -> int:
         """Size of the file when it was last looked at."""
         return self.stamp[1] if self.stamp else 0
+
+    def forget_lines(self) -> None:
+        """Forget what the lines say that were read: the next look begins anew."""
+        self.reader = None
+        self.ahead.clear()
+        self.recent.clear()
+
+    def keep(self, line: Line) -> None:
+        """Hold on to a line that git does not have yet."""
+        self.kept.append(line)
+        self.kept_bytes += len(line.data) + 1
+
+    def let_go(self, offset: int) -> None:
+        """Hold on no longer to the lines in front of `offset`."""
+        self.kept = [line for line in self.kept if line.end > offset]
+        self.kept_bytes = sum(len(line.data) + 1 for line in self.kept)
+
+    def let_all_go(self) -> None:
+        """Hold on to no line any more."""
+        self.kept.clear()
+        self.kept_bytes = 0
 
     @property
     def pending_lines(self) -> int:
@@ -89,6 +125,10 @@ class Tracked:
         """Every complete line is extracted (or nothing more can be read)."""
         return not self.pending_lines and not self.unread and not self.again
 
+    def within(self, limits: Limits) -> Limits:
+        """The limits for this session as it is."""
+        return limits.behind(self.size - self.progress.cursor.offset)
+
     def batch_due_at(self, limits: Limits) -> float | None:
         """When the next batch is to be started; None if none waits."""
         if self.running or self.lost:
@@ -97,7 +137,7 @@ class Tracked:
             return self.retry_at
         if self.again:
             return 0.0
-        due = self.buffer.due_at(limits) if self.buffer is not None else None
+        due = self.buffer.due_at(self.within(limits)) if self.buffer is not None else None
         return 0.0 if due is not None and self.flush else due
 
     def archive_due_at(self, ttl_seconds: float) -> float | None:

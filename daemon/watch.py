@@ -97,20 +97,33 @@ class Watcher:
     def __init__(self, folders: list[Path], hints: Hints) -> None:
         self._folders = folders
         self._hints = hints
+        self._watched: set[Path] = set()
         self._observer = Observer()
         self._log = _OverflowLog(hints)
 
     def start(self) -> str:
         """Begin to watch; return "" or why the system refused (rescans still find everything)."""
         logging.getLogger("watchdog").addHandler(self._log)
+        problem = ""
+        for folder in self._folders:
+            problem = problem or self.add(folder)
         try:
-            for folder in self._folders:
-                self._observer.schedule(
-                    _Handler(self._hints), str(folder), recursive=True, event_filter=_EVENTS
-                )
             self._observer.start()
         except OSError as error:
-            return f"file events are not available ({error}); changes are found by rescans"
+            return _refused(error)
+        return problem
+
+    def add(self, folder: Path) -> str:
+        """Watch one more folder; return "" or why the system refused. Watched already: no error."""
+        if folder in self._watched:
+            return ""
+        self._watched.add(folder)
+        try:
+            self._observer.schedule(
+                _Handler(self._hints), str(folder), recursive=True, event_filter=_EVENTS
+            )
+        except OSError as error:
+            return _refused(error)
         return ""
 
     def stop(self) -> None:
@@ -119,3 +132,7 @@ class Watcher:
         if self._observer.is_alive():
             self._observer.stop()
             self._observer.join(timeout=5)
+
+
+def _refused(error: OSError) -> str:
+    return f"file events are not available ({error}); changes are found by rescans"

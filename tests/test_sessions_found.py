@@ -39,6 +39,18 @@ def test_a_name_that_two_spaces_know_is_refused_with_both(store):
     assert len(find_sessions(store, "s")) == 2
 
 
+def test_the_beginning_of_an_id_is_enough_where_it_means_no_other(store):
+    for space, session_id in (("a", "019d78fc-aaaa"), ("b", "019d78fc-bbbb"), ("b", "019d")):
+        store.space(space).session(session_id).append(HELLO)
+    store.space("a").session("019d78fc-aaaa.agent-7f").append(HELLO)
+    assert find_session(store, "019d78fc-a").id == "019d78fc-aaaa"
+    assert find_session(store, "019d78fc-a.agent-7").id == "019d78fc-aaaa.agent-7f"
+    assert find_session(store, "a/019d7").id == "019d78fc-aaaa"
+    assert find_session(store, "019d").id == "019d"
+    with pytest.raises(SessionError, match=r"say a/019d78fc-aaaa or b/019d78fc-bbbb"):
+        find_session(store, "019d78")
+
+
 @pytest.mark.parametrize("name", ["nobody", "default/nobody", "", "../x", "con", "a\n", "x" * 300])
 def test_a_session_nobody_knows_is_said(store, name):
     with pytest.raises(SessionError, match="acontext-fs sessions"):

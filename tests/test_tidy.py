@@ -27,6 +27,9 @@ FUNCTION_LINES_MAX = 60
 ANYWHERE = {"orjson", "click"}
 HOMES = {
     # The jail is a program of its own that imports as little as it can.
+    # One name before Python 3.14 and one since.
+    "backports": {"acontext_fs/formats/sources.py"},
+    "compression": {"acontext_fs/formats/sources.py"},
     "duckdb": {"acontext_fs/index/engine.py", "acontext_fs/index/jail.py"},
     "filelock": {"acontext_fs/store.py"},
     "frontmatter": {"acontext_fs/skill_file.py"},
@@ -34,7 +37,10 @@ HOMES = {
     "openai": {"acontext_fs/models/openai.py"},
     "pydantic": {"acontext_fs/settings.py", "acontext_fs/models/arguments.py"},
     # One writes, one makes its objects, one reads.
-    "pygit2": {"acontext_fs/history.py", "acontext_fs/objects.py", "acontext_fs/revisions.py"},
+    "pygit2": {"acontext_fs/history.py", "acontext_fs/objects.py", "acontext_fs/revisions.py"}
+    # Tells git to run the filter it is.
+    | {"acontext_fs/git_filter.py"},
+    "re2": {"acontext_fs/redact_engine.py"},
     "rich": {"acontext_fs/cli/show.py"},
     "splintr": {"acontext_fs/tokens.py"},
     "uvicorn": {"acontext_fs/cli/serve.py", "api/patient.py"},

@@ -34,10 +34,10 @@ def parsed_lines(monkeypatch):
     calls: list[list[int]] = []
     genuine = sessions.parse
 
-    def parse(place, lines, *rest, **named):
+    def parse(source, lines, reader):
         lines = list(lines)
         calls.append([line.number for line in lines])
-        return genuine(place, lines, *rest, **named)
+        return genuine(source, lines, reader)
 
     monkeypatch.setattr(sessions, "parse", parse)
     return calls

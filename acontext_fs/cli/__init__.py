@@ -12,7 +12,7 @@ import sys
 import click
 
 from acontext_fs import __version__
-from acontext_fs.cli import demo, read, run, serve, sql, write
+from acontext_fs.cli import capture, demo, keep, read, run, serve, sql, write
 from acontext_fs.errors import AcontextError, UsageError
 
 
@@ -52,6 +52,10 @@ for command in (
     run.daemon,
     serve.serve,
     write.append,
+    capture.attach,
+    capture.detach,
+    capture.sources_,
+    capture.import_,
     run.flush,
     run.learn,
     read.status,
@@ -63,6 +67,8 @@ for command in (
     sql.search,
     sql.sql,
     sql.index,
+    keep.prune,
+    keep.doctor,
 ):
     cli.add_command(command)
 

@@ -9,8 +9,7 @@ import click
 from acontext_fs.cli import show, wiring
 
 if TYPE_CHECKING:
-    from acontext_fs.index.index import Index
-    from acontext_fs.records import Message, Task
+    from acontext_fs.records import Task
     from acontext_fs.status import SessionStatus, StoreStatus
     from acontext_fs.store import Session, Store
 
@@ -105,59 +104,44 @@ def _status_json(found: StoreStatus, store: Store) -> dict[str, Any]:
 
 @click.command(short_help="List the sessions.")
 @click.option("--space", default=None, help="Only those of one space.")
+@click.option("--agent", default=None, help="Only those of one coding agent, like claude-code.")
+@click.option(
+    "--project",
+    default=None,
+    metavar="TEXT|FOLDER",
+    help="Only those whose project's path has TEXT in it, or that worked in FOLDER (`.`) or below.",
+)
+@click.option("--since", metavar="DATE|AGO", help="Only those with something new since (12h, 7d).")
+@click.option(
+    "--limit", type=click.IntRange(1), help="At most so many.  [default: 40 on a terminal]"
+)
+@click.option("--all", "with_subagents", is_flag=True, help="With the sessions of subagents.")
 @show.json_option
 @click.pass_obj
-def sessions(store_path: str | None, space: str | None, as_json: bool) -> None:
-    """List the sessions, by space and path."""
+def sessions(store_path: str | None, /, as_json: bool, **options: Any) -> None:
+    """List the sessions, the newest first; times are UTC.
+
+    Those of subagents are left out, or stand below the session that began them with --all; --json
+    prints them all, with everything that is known.
+    """
+    from acontext_fs.cli import session_list
+    from acontext_fs.cli.session_table import Filters, moment
+
     store = wiring.open_store(store_path)
-    if space is not None:
-        space = store.space(space).name
+    space, since, limit = options["space"], options["since"], options["limit"]
+    filters = Filters(
+        None if space is None else store.space(space).name,
+        options["agent"],
+        options["project"],
+        None if since is None else moment(since, store.clock.now()),
+    )
     with store.index() as index:
-        chosen = "where space = ?" if space else ""
-        found = index.query(
-            f"select * from sessions {chosen} order by space, path", [space] if space else []
-        ).dicts()
+        found = session_list.rows_of(index, filters)
         if as_json:
-            show.print_json([_session_json(index, row) for row in found])
-            return
-    rows = [
-        (
-            f"{row['space']}/{row['session_id']}",
-            f"{row['lines_read']} of {row['line_count']}",
-            row["message_count"],
-            row["task_count"],
-            row["tokens"],
-            row["user_id"] or "",
-        )
-        for row in found
-    ]
-    show.table(("session", "lines read", "messages", "tasks", "tokens", "user"), rows)
-
-
-def _session_json(index: Index, row: dict[str, Any]) -> dict[str, Any]:
-    import orjson
-
-    from acontext_fs import json_shapes
-    from acontext_fs.index.values import plain
-    from acontext_fs.layout import SessionPlace
-
-    stem = row["path"].split("/", 3)[3].removesuffix(".jsonl")
-    return {
-        **json_shapes.session(
-            index.public_id(SessionPlace(row["space"], stem)),
-            space=row["space"],
-            facts=orjson.loads(row["facts"]),
-            created_at=str(plain(row["created_at"])),
-            updated_at=str(plain(row["updated_at"])),
-        ),
-        "path": row["path"],
-        "lines": row["line_count"],
-        "lines_read": row["lines_read"],
-        "messages": row["message_count"],
-        "unreadable": row["unreadable_count"],
-        "tasks": row["task_count"],
-        "tokens": row["tokens"],
-    }
+            show.print_json([session_list.as_json(index, row) for row in found[:limit]])
+        else:
+            every = options["with_subagents"]
+            session_list.print_table(index, found, with_subagents=every, limit=limit)
 
 
 @click.command(short_help="Print the messages of a session.")
@@ -168,15 +152,26 @@ def _session_json(index: Index, row: dict[str, Any]) -> dict[str, Any]:
     type=click.Choice(["acontext", "openai", "anthropic", "gemini"]),
     help="Print JSON in this shape.  [default: acontext, with --json]",
 )
+@click.option("--humans", is_flag=True, help="Only what people typed.")
+@click.option("--thinking", is_flag=True, help="With what the agent thought.")
+@click.option("--no-tools", is_flag=True, help="Without calls of tools and their results.")
+@click.option("--full", is_flag=True, help="Cut and fold nothing.")
+@click.option("--tail", type=click.IntRange(1), metavar="N", help="Only the last N things said.")
 @show.at_option
 @show.json_option
 @click.pass_obj
 def messages(
-    store_path: str | None, session: str, format_name: str | None, at: str | None, as_json: bool
+    store_path: str | None,
+    /,
+    session: str,
+    format_name: str | None,
+    at: str | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Print the messages of SESSION, as they are understood, or in the shape of a provider's API.
+    """Print SESSION as a conversation, or its messages in the shape of a provider's API.
 
-    What a shape cannot hold (docs/conversions.md) is named on stderr.
+    Times are UTC. What a shape cannot hold (docs/conversions.md) is named on stderr.
     """
     from acontext_fs.store import find_session
 
@@ -184,9 +179,27 @@ def messages(
     if format_name or as_json:
         show.print_json(_converted(found, format_name or "acontext"))
         return
-    for message in found.messages():
-        for text in _message_lines(message):
-            click.echo(text)
+    _print_conversation(found, options)
+
+
+def _print_conversation(session: Session, options: dict[str, Any]) -> None:
+    from acontext_fs.cli.conversation import View, conversation
+
+    def blob_bytes(name: str) -> int | None:
+        stamp = session.store.source.stamp(f"{blobs}/{name[:2]}/{name}")
+        return stamp[0] if stamp is not None and isinstance(stamp[0], int) else None
+
+    blobs = f"spaces/{session.place.space}/blobs"
+    view = View(
+        is_full=options["full"],
+        has_thinking=options["thinking"],
+        has_tools=not options["no_tools"],
+        only_human=options["humans"],
+        tail=options["tail"],
+        blob_bytes=blob_bytes,
+    )
+    for text, look in conversation(session.records(), view):
+        click.echo(click.style(text, **{look: True}) if look else text)
 
 
 def _converted(session: Session, format_name: Any) -> list[dict[str, Any]]:
@@ -197,7 +210,7 @@ def _converted(session: Session, format_name: Any) -> list[dict[str, Any]]:
 
     found = load(session.store.source, session.place)
     if format_name == "acontext":
-        return json_shapes.messages(
+        items = json_shapes.messages(
             found.messages,
             session_id=public_ids(session.store)[session.place],
             every=found.messages,
@@ -205,24 +218,14 @@ def _converted(session: Session, format_name: Any) -> list[dict[str, Any]]:
             progress=found.progress,
             is_tracked=found.facts.get("disable_task_tracking") is not True,
         )
+        pairs = zip(items, found.messages, strict=True)
+        return [{**item, "author": message.author or None} for item, message in pairs]
     converted = convert(found.messages, format_name)
     for loss in converted.lost:
         where = f", part {loss.part + 1} ({loss.type})" if loss.part >= 0 else ""
         what = f"{loss.key}: " if loss.key else ""
         show.note(f"not in {format_name}: message {loss.message_id}{where}: {what}{loss.why}")
     return converted.items
-
-
-def _message_lines(message: Message) -> list[str]:
-    who = message.original_role or message.role
-    lines = []
-    for part in message.parts:
-        text = part.text
-        if part.type == "tool-call":
-            text = f"{part.meta.get('name', '')} {part.meta.get('arguments', '')}"
-        kind = "" if part.type == "text" else f" ({part.type})"
-        lines.append(f"{message.line:>5}  {who}{kind}: {show.one_line(text, 2000)}")
-    return lines
 
 
 @click.command(short_help="Print the tasks of a session, or of all.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +13,16 @@ from typing import Any
 import click
 
 _HIDDEN = "\N{REPLACEMENT CHARACTER}"
+# What Python calls unprintable and yet does nothing but stand there: spaces, joiners of letters.
+_HARMLESS = "\t\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+_HARMLESS += "\u200c\u200d\u202f\u205f\u3000"
+# What a terminal takes as a command (ECMA-48): colours, titles, links, character sets.
+_COMMAND = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b(?:[()*+#%][0-9A-Za-z]|[=>78c])"
+)
+_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
@@ -21,6 +34,8 @@ def print_json(value: Any) -> None:
     import orjson
 
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    if sys.stdout.isatty():  # JSON need not escape these, and they can command a terminal.
+        data = _CONTROL.sub(lambda found: b"\\u00%02x" % found[0][-1], data)
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
@@ -32,7 +47,14 @@ def note(text: str) -> None:
 
 def plain(text: str) -> str:
     """Text of a transcript without what could command a terminal (escape sequences, controls)."""
-    return "".join(c if c.isprintable() or c in "\n\t" else _HIDDEN for c in text)
+    if "\x1b" in text or "\x9b" in text:
+        text = _COMMAND.sub("", text)
+    lines = text.split("\n")
+    return "\n".join(line if line.isprintable() else _masked(line) for line in lines)
+
+
+def _masked(line: str) -> str:
+    return "".join(c if c.isprintable() or c in _HARMLESS else _HIDDEN for c in line)
 
 
 def one_line(text: str, length_max: int) -> str:
@@ -41,22 +63,63 @@ def one_line(text: str, length_max: int) -> str:
     return folded if len(folded) <= length_max else f"{folded[: length_max - 1]}…"
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Aligned columns on stdout; drawn by rich on a terminal, plain otherwise."""
-    cells = [[plain(str(cell)) for cell in row] for row in rows]
+def cells(text: str) -> int:
+    """How many cells of a terminal a text takes: a wide character takes two, a mark none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells_of, text))
+
+
+def _cells_of(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def clip(text: str, cells_max: int) -> str:
+    """A line cut to so many cells, with a sign that it was."""
+    if len(text) * 2 <= cells_max or cells(text) <= cells_max:
+        return text
+    kept, width = 0, 1
+    for character in text:
+        width += _cells_of(character)
+        if width > cells_max:
+            break
+        kept += 1
+    return f"{text[:kept]}…"
+
+
+def terminal_cells() -> int:
+    """How wide the terminal is."""
+    return shutil.get_terminal_size().columns
+
+
+def table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, flexible: str | None = None
+) -> None:
+    """Aligned columns on stdout; drawn by rich on a terminal, plain otherwise.
+
+    On a terminal the column `flexible` is cut to what the others, each on one line, leave to it;
+    without one, cells are folded.
+    """
+    shown = [[plain(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        drawn = Table(box=None, header_style="bold", pad_edge=False)
+        drawn = Table(box=None, header_style="bold", pad_edge=False, expand=flexible is not None)
         for heading in headings:
-            drawn.add_column(heading, overflow="fold")
-        for row in cells:
+            if flexible is None:
+                drawn.add_column(heading, overflow="fold")
+            else:
+                ratio = 1 if heading == flexible else None
+                drawn.add_column(heading, overflow="ellipsis", no_wrap=True, ratio=ratio)
+        for row in shown:
             drawn.add_row(*map(Text, row))
         Console().print(drawn)
         return
-    for row in [list(headings), *cells]:
+    for row in [list(headings), *shown]:
         click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
 
 

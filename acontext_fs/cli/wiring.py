@@ -58,7 +58,8 @@ def service(store: Store, options: Settings, report: Callable[[Event], None]) ->
     """The daemon for a store that the caller owns."""
     from acontext_fs.daemon.service import Service
 
-    return Service(store, options, workers(options, budget(store, options)), report)
+    found = workers(options, budget(store, options))
+    return Service(store, options, found, report, environment())
 
 
 def budget(store: Store, options: Settings) -> Budget:

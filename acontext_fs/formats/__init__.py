@@ -17,6 +17,7 @@ from acontext_fs.formats.convert import Converted, convert
 from acontext_fs.formats.dialect import Place
 from acontext_fs.formats.writing import Loss
 from acontext_fs.records import (
+    Author,
     Line,
     Message,
     MessageFormat,
@@ -60,6 +61,7 @@ _FORMATS: dict[MessageFormat, _Format] = {
     "gemini": _Format(gemini.ROLES, gemini.BODY_KEYS, gemini.read),
     "acontext": _Format(acontext.ROLES, acontext.BODY_KEYS, acontext.read),
 }
+_AUTHORS: dict[str, Author] = {"person": "person", "agent": "agent", "harness": "harness"}
 _CONTENT_ROLES = openai.ROLES | anthropic.ROLES
 _CONTENT_KEYS = openai.BODY_KEYS
 _PARTS_ROLES = gemini.ROLES | acontext.ROLES
@@ -191,6 +193,7 @@ def _message(
     own_id: str,
     place: Place,
 ) -> Message:
+    all_meta = {**(body.meta or {}), **(meta if isinstance(meta, dict) else {})}
     return Message(
         own_id,
         body.role,
@@ -200,8 +203,17 @@ def _message(
         body.source_format or name,
         body.original_role,
         body.name,
-        {**(body.meta or {}), **(meta if isinstance(meta, dict) else {})},
+        all_meta,
+        _take_author(all_meta) if "author" in all_meta else "",
     )
+
+
+def _take_author(meta: dict[str, Any]) -> Author:
+    """Who wrote a stamped message, if its meta says so in a word we know; the word is taken out."""
+    author = _AUTHORS.get(str(meta["author"]), "")
+    if author:
+        del meta["author"]
+    return author
 
 
 def _time(value: Mapping[str, Any], place: Place) -> str:

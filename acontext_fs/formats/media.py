@@ -48,6 +48,8 @@ _ENDINGS = {
 }
 """What an address is taken for. Not the system's own list, which differs from one to the next."""
 
+_ELSEWHERE = ("blob:", "[left out:")
+"""What stands in a line for bytes that were too large for it."""
 _URL_SAFE = str.maketrans("-_", "+/")
 MEDIA_KEYS = frozenset({"type", "media_type", "data", "url", "format", "file_data"})
 """Where readers keep what `media_of` needs."""
@@ -86,6 +88,8 @@ def media_of(part: Part) -> Media:
         return Media(mime or "text/plain", data)
     given = string(meta.get("data")) or string(meta.get("file_data"))
     url = string(meta.get("url"))
+    if given.startswith(_ELSEWHERE):
+        return Media(mime, "", given)
     for text in (given, url):
         if text.startswith("data:"):
             return _data_url(text, mime)

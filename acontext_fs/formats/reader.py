@@ -21,13 +21,16 @@ class Reader:
 
     def __init__(self, space: str, session_id: str) -> None:
         self._space = space
-        self._session_id = session_id
+        self.session_id = session_id
+        self.line = 0
+        """The number of the last line that was read, or passed over by whoever sets it."""
         self._dialect: Dialect | None = None
         self._reading: Reading | None = None
 
     def copy(self) -> Reader:
         """A reader that goes on from here by itself."""
-        other = Reader(self._space, self._session_id)
+        other = Reader(self._space, self.session_id)
+        other.line = self.line
         other._dialect = self._dialect
         other._reading = self._reading.copy() if self._reading is not None else None
         return other
@@ -43,12 +46,13 @@ class Reader:
         `time` (RFC 3339) is for records that carry none of their own. Never raises: what makes no
         sense is `Unreadable`.
         """
+        self.line = line.number
         if not line.data.strip():
             return ()
         decoded = jsonl.decode(line.data)
         found: list[Record] = []
         for nth, value in enumerate(decoded.values):
-            place = Place(line, nth, self._space, self._session_id, time)
+            place = Place(line, nth, self._space, self.session_id, time)
             found.extend(self._read(value, place))
         if decoded.problem:
             found.append(Unreadable(line.number, decoded.problem))

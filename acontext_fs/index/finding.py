@@ -2,18 +2,21 @@
 
 The full-text files only say which rows hold the words. Whether a row is still so, and the filters,
 is the database's; the texts of the candidates are read from the session files, which are faster at
-giving a line than a column store is. So the order does not depend on how rows lie in layers.
+giving a line than a column store is. Those of a coding agent, whose messages are spread over many
+lines, come from the database. So the order does not depend on how rows lie in layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from acontext_fs import formats
-from acontext_fs.errors import StoreError
+import orjson
+
+from acontext_fs import formats, sessions
+from acontext_fs.errors import AcontextError
 from acontext_fs.index import rows
 from acontext_fs.index.question import KINDS, Kind, Question, holds
 from acontext_fs.index.ranking import Candidate, Snippet, rank, snippet
@@ -130,15 +133,16 @@ def _messages(
     chosen = _chosen(
         stack,
         question,
-        "select m.space, m.session_id, m.id, m.line, m._start, m.role, m.is_human, m.created_at, "
-        "s.path from hidden.messages m join hidden.sessions s on s._unit = m._unit",
+        "select m.space, m.session_id, m.id, m.line, m._row, m._start, m.role, m.is_human, "
+        "m.created_at, s.path from hidden.messages m join hidden.sessions s on s._unit = m._unit",
         "m._row",
         where,
         "m.is_human desc, m.created_at desc, m.id, m.line, s.path",
     )
+    known = _known_texts(stack, [row for row in chosen if row["_start"] is None])
     # By file: from a commit a file is read as a whole.
     for row in sorted(chosen, key=lambda row: str(row["path"])):
-        text = _text_of(source, row)
+        text = known.get(row["_row"]) if row["_start"] is None else _text_of(source, row)
         if text is not None:
             key = f"message/{row['path']}/{row['line']:09}/{row['id']}"
             yield (
@@ -154,13 +158,28 @@ def _messages(
             )
 
 
-def _text_of(source: Source, row: dict[str, Any]) -> str | None:
+def _known_texts(stack: Stack, chosen: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+    """What the messages of coding agents say, by row: no line alone tells it."""
+    if not chosen:
+        return {}
+    numbers = orjson.dumps([row["_row"] for row in chosen]).decode()
+    found = stack.database.query(
+        "select _row, text, thinking, tool_calls from hidden.messages "
+        f"join {_ROWS} on _row = _found",
+        [numbers],
+    ).dicts()
+    for row in found:
+        row["tool_calls"] = orjson.loads(row["tool_calls"]) if row["tool_calls"] else None
+    return {row["_row"]: rows.searchable(row) for row in found}
+
+
+def _text_of(source: Source, row: Mapping[str, Any]) -> str | None:
     """What a message says, from its line; None if the line is another by now."""
     try:
         data = source.read_line(row["path"], row["_start"])
-    except StoreError:
+        line = sessions.cleaned(source, Line(row["line"], row["_start"], data))
+    except AcontextError:
         return None
-    line = Line(row["line"], row["_start"], data)
     for record in formats.read_line(
         line, space=row["space"], session_id=row["session_id"], time=""
     ):

@@ -2,7 +2,7 @@
 
 A row is a dict by column, JSON-ready, with hidden columns: `_unit`, the number of the unit it
 belongs to; of messages and tasks `_row`, its number in the full-text index; of messages `_start`,
-where its line begins.
+where its line begins, None where that line alone does not say what the message is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from acontext_fs import skills, tasks
+from acontext_fs import session_facts, skills, tasks
 from acontext_fs.commits import Commit
 from acontext_fs.errors import SkillInvalid
 from acontext_fs.file_types import mime_of, text_of
@@ -49,6 +49,7 @@ def of_session(transcript: Transcript, unit: int) -> Rows:
         **own,
         "path": place.session_path,
         "user_id": user if isinstance(user, str) and user else None,
+        **session_facts.of_session(facts, session_facts.dialect_of(transcript)),
         "configs": configs if isinstance(configs, dict) else None,
         "facts": dict(facts),
         "disable_task_tracking": facts.get("disable_task_tracking") is True,
@@ -102,6 +103,7 @@ def messages(transcript: Transcript, own: Mapping[str, Any]) -> Iterator[Row]:
     counts = transcript.token_counts()
     ends = transcript.parsed.ends
     unit = own["_unit"]
+    is_told_by_line = not session_facts.dialect_of(transcript)
     names: dict[str, str] = {}
     for ordinal, message in enumerate(transcript.messages, start=1):
         line = message.line
@@ -109,22 +111,29 @@ def messages(transcript: Transcript, own: Mapping[str, Any]) -> Iterator[Row]:
         yield {
             **own,
             "_row": row_number(unit, ordinal),
-            "_start": start,
+            "_start": start if is_told_by_line else None,
             "ordinal": ordinal,
             "id": message.id,
             "line": line,
             "created_at": message.created_at,
             "tokens": counts[ordinal - 1],
             "task_id": task_of.get(line),
-            **_content_of_line(message, names, ends[line - 1] - start),
+            **_bounded(message, names, ends[line - 1] - start if is_told_by_line else None),
         }
 
 
-def _content_of_line(message: Message, names: dict[str, str], size: int) -> Row:
+def _bounded(message: Message, names: dict[str, str], size: int | None) -> Row:
+    """The content of a message, cut where it is too much; `size` of its line, if it has but one."""
     found = content(message, names)
+    if size is None:
+        size = sum(len(p.text) + len(str(p.meta.get("arguments", ""))) for p in message.parts)
     if size <= TEXT_CHARS_MAX:
         return found
-    return {column: _clipped(value) for column, value in found.items()}
+    calls = found["tool_calls"]
+    found = {column: _clipped(value) for column, value in (found | {"tool_calls": None}).items()}
+    for call in calls or ():
+        call["arguments"] = str(call["arguments"])[: TEXT_CHARS_MAX // len(calls)]
+    return found | {"tool_calls": calls}
 
 
 def content(message: Message, names: dict[str, str]) -> Row:
@@ -149,6 +158,7 @@ def content(message: Message, names: dict[str, str]) -> Row:
     return {
         "role": message.role,
         "original_role": message.original_role or None,
+        "author": message.author or None,
         "is_human": bool(typed),
         "text": "\n".join(texts),
         "human_text": typed or None,
@@ -156,6 +166,7 @@ def content(message: Message, names: dict[str, str]) -> Row:
         "tool_name": tool_name or None,
         "tool_calls": calls or None,
         "is_error": is_error,
+        **session_facts.of_message(message.meta),
         "format": message.format,
         "name": message.name or None,
         "meta": dict(message.meta) or None,

@@ -46,6 +46,13 @@ SESSIONS = Table(
         _SESSION,
         Column("path", "VARCHAR", "the session file, inside the store"),
         Column("user_id", "VARCHAR", "whose session it is, or NULL"),
+        Column("agent", "VARCHAR", "the coding agent, or what else its `source` says, or NULL"),
+        Column("title", "VARCHAR", "its title, or NULL"),
+        Column("project", "VARCHAR", "the folder it worked in, or NULL"),
+        Column("branch", "VARCHAR", "the git branch it last worked on, or NULL"),
+        Column("model", "VARCHAR", "the model it last worked with, or NULL"),
+        Column("parent_id", "VARCHAR", "the session whose subagent this one is of, or NULL"),
+        Column("continues_id", "VARCHAR", "the session it goes on from, or NULL"),
         Column("configs", "JSON", "the session's configs (an object), or NULL"),
         Column("facts", "JSON", "everything its `session` lines say, merged"),
         Column("disable_task_tracking", "BOOLEAN", "whether it asks for no tasks"),
@@ -73,6 +80,11 @@ MESSAGES = Table(
         Column("created_at", "TIMESTAMP", "its own time, else when its line was first seen"),
         Column("role", "VARCHAR", "user or assistant; tool results are role user"),
         Column("original_role", "VARCHAR", "system or developer where it was that, else NULL"),
+        Column(
+            "author",
+            "VARCHAR",
+            "who wrote it: person, agent (to a subagent) or harness; NULL if not told",
+        ),
         Column("is_human", "BOOLEAN", "whether a person said something in it"),
         Column(
             "text",
@@ -85,6 +97,11 @@ MESSAGES = Table(
         Column("tool_calls", "JSON", "a list of {id, name, arguments}, or NULL"),
         Column("is_error", "BOOLEAN", "whether a tool result in it is marked as an error"),
         Column("tokens", "INTEGER", "its tokens (o200k)"),
+        Column("model", "VARCHAR", "the model that wrote it, or NULL"),
+        Column(
+            "input_tokens", "BIGINT", "what the provider counted as read, caches aside; or NULL"
+        ),
+        Column("output_tokens", "BIGINT", "what the provider counted as written, or NULL"),
         Column("format", "VARCHAR", "openai, anthropic, gemini or acontext"),
         Column("name", "VARCHAR", "the participant's name, or NULL"),
         Column("meta", "JSON", "its metadata, patches applied, or NULL"),

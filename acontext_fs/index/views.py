@@ -40,7 +40,7 @@ STORED: dict[str, dict[str, str]] = {
 }
 """Every stored table with its columns and types."""
 
-FINGERPRINT = hashlib.sha256(repr((STORED, "1")).encode()).hexdigest()[:8]
+FINGERPRINT = hashlib.sha256(repr((STORED, "2")).encode()).hexdigest()[:8]
 """Changes with what is stored, so that an index of another version is not mistaken for ours."""
 
 

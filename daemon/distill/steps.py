@@ -49,6 +49,7 @@ _CHANGING_COMMAND = re.compile(
     r"|\bcurl\b[^;&|]*-X ?(?:POST|PUT|PATCH|DELETE)\b"
     r"|\b(?:INSERT INTO|UPDATE \w+ SET|DELETE FROM|ALTER TABLE|CREATE (?:TABLE|INDEX)|DROP )"
 )
+_INTENTIONS = frozenset(["planned", "presented"])
 _FAILED = re.compile(r"\bfailed\b(?:$|:|: exit code)", re.IGNORECASE)
 _RUNNING_VERBS = frozenset(["executed", "ran", "reran"])
 _CALLED = re.compile(r"^Called [\"'`]?(\w+)")
@@ -72,6 +73,8 @@ def taken(task: Task, messages: Sequence[Message]) -> tuple[str, ...]:
 def is_action(step: str) -> bool:
     """Whether the line begins with a verb in the past tense (and so tells of an action)."""
     verb = _verb(step)
+    if verb in _INTENTIONS:
+        return False
     return verb in _IRREGULAR or verb in _CHANGING_VERBS or (len(verb) > 4 and verb.endswith("ed"))
 
 

@@ -30,6 +30,7 @@ MAX_USER_LINES = 4
 
 _CHANGED = "; changed to: "
 _OVERFLOW = "More steps: "
+_TOLD = "User: "
 
 
 class Board:
@@ -91,6 +92,7 @@ class Board:
         self.memory.evidence = ""
         self.memory.error = ""
         self.memory.severity = ""
+        self.memory.work = ""
 
     # --- changes
 
@@ -183,14 +185,14 @@ class Board:
             at = self.message.created_at
             self.change(UpdateTask(focus.order, at, description=text))
 
-    def note(self, line: str) -> None:
+    def note(self, words: str) -> None:
         """A line of progress from the user's words, a few times a task."""
         focus = self.focus()
-        if focus is None:
+        if focus is None or not words:
             return
-        line = bound(line)
-        noted = [one for one in focus.progresses if one.startswith("User: ")]
-        said_before = line in noted or line.removeprefix("User: ") in focus.description
+        line = bound(_TOLD + words)
+        noted = [one for one in focus.progresses if one.startswith(_TOLD)]
+        said_before = line in noted or line.removeprefix(_TOLD) in focus.description
         if len(noted) < MAX_USER_LINES and not said_before:
             self.progress(line)
             self.memory.last, self.memory.spoke = None, ""

@@ -101,6 +101,8 @@ def verdict_on_thanks(evidence: Evidence, severity: Severity) -> TaskStatus | No
 
 def verdict_on_leaving(evidence: Evidence, severity: Severity) -> TaskStatus | None:
     """The status of an unfinished task whose user asks for something else."""
+    if evidence == "done":
+        return "success"
     if evidence == "refused" or severity == "strong":
         return "failed"
-    return "success" if evidence in ("done", "answered") else None
+    return "success" if evidence == "answered" else None

@@ -10,8 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from acontext_fs.daemon.extract import output
+from acontext_fs.daemon.extract.commands import Purpose
+from acontext_fs.daemon.extract.languages import is_foreign
 from acontext_fs.daemon.extract.words import bound, sentences
 from acontext_fs.records import Part
+
+INTERRUPTED = "interrupted"
+"""The note of a call that the user stopped, which is no error."""
 
 _EDGE = 700
 """Characters read at either end of a text."""
@@ -31,8 +37,6 @@ class Outcome:
 _EXIT_CODE = re.compile(
     r"(?:exit(?:ed with)?[ _](?:code|status)|returncode|exit_code)\"?>?[ :=]{0,3}(-?\d{1,10})", re.I
 )
-_COUNTS = re.compile(r"\b(\d{1,7}) (passed|failed|failures?|errors?)\b", re.I)
-_UNIT_FAILURES = re.compile(r"\b(?:failures|errors|failed)[=:] ?(\d{1,7})\b", re.I)
 _BUILD_FAILED = re.compile(
     r"^(?:FAILED\b|BUILD FAILED|FAIL\b|error\[E\d+\]|make: \*\*\*|npm ERR!|--- FAIL:)", re.M
 )
@@ -47,44 +51,85 @@ _ERROR_DRESS = re.compile(
 )
 
 
-def outcome(result: Part, *, runs: bool) -> Outcome:
-    """How the call ended that `result` belongs to.
+_BACKGROUND = re.compile(
+    r"(?:running with session ID|running in background with ID:|still running \(session)\s*"
+    r"([\w-]{1,40})"
+)
+_FINISHED = re.compile(r"<status>(?:completed|failed|killed)|[Pp]rocess exited|exited with")
+_RUNS: frozenset[Purpose] = frozenset(
+    ("run", "look", "test", "build", "check", "commit", "push", "propose")
+)
+_TESTS: frozenset[Purpose] = frozenset(("run", "test", "build", "commit", "push"))
 
-    `runs` says that the tool runs programs, whose exit codes and test counts are verdicts; the
-    text of other tools (a file that was read) may hold such words without meaning them.
+
+def outcome(result: Part, purpose: Purpose) -> Outcome:
+    """How the call ended that `result` belongs to, which was made for `purpose`.
+
+    Exit codes and test counts are verdicts only of what runs programs; the text of other tools (a
+    file that was read) may hold such words without meaning them.
     """
-    text = result.text
-    edges = text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{text[-_EDGE:]}"
-    counted = _counts(edges) if runs else Outcome()
-    if counted.severity:
-        return counted
-    if runs and (code := _exit_code(text)) is not None:
-        if code == 0:
-            return counted
-        return Outcome("strong" if _BUILD_FAILED.search(edges) else "weak", f"exit code {code}")
-    if runs and _BUILD_FAILED.search(edges):
-        return Outcome("strong", "the build or tests failed")
-    if runs and _TRACE.search(edges):
-        return Outcome("weak", _last_line(edges))
+    if result.meta.get("interrupted") is True:
+        return Outcome("", INTERRUPTED)
+    edges = _edges(result.text)
+    if purpose in _RUNS:
+        return _ran(result, edges, purpose)
     if result.meta.get("is_error") is True or _ERROR_START.match(edges):
         return Outcome("weak", _first_line(edges))
+    return Outcome()
+
+
+def _ran(result: Part, edges: str, purpose: Purpose) -> Outcome:
+    """How a program ended."""
+    tests = output.tests(edges) if purpose in _TESTS else None
+    counted = Outcome("strong" if tests and tests.failed else "", tests.note if tests else "")
+    if counted.severity:
+        return counted
+    code = _exit_code(result)
+    if code is not None and (code == 0 or purpose == "look" or _is_silent(result.text)):
+        # A search that finds nothing exits with 1 too.
+        return counted
+    broken = _BUILD_FAILED.search(edges) is not None
+    if code is not None:
+        strong = purpose in ("test", "build") or broken
+        return Outcome("strong" if strong else "weak", f"exit code {code}")
+    if broken and purpose in _TESTS:
+        return Outcome("strong", "the build or tests failed")
+    if _TRACE.search(edges) and purpose != "look":
+        return Outcome("weak", _last_line(edges))
+    flagged = result.meta.get("is_error") is True
+    if flagged or (purpose != "look" and _ERROR_START.match(edges)):
+        strong = flagged and purpose in ("test", "build")
+        return Outcome("strong" if strong else "weak", _first_line(edges))
     return counted
 
 
-def _exit_code(text: str) -> int | None:
-    head, tail = text[:_EDGE], text[-200:]
+def in_background(text: str) -> str:
+    """The id under which a program goes on running, "" if it does not."""
+    match = _BACKGROUND.search(text[:_EDGE])
+    return match.group(1) if match else ""
+
+
+def has_ended(text: str) -> bool:
+    """Whether the answer to asking for a running program says that it ended."""
+    return _FINISHED.search(_edges(text)) is not None
+
+
+def _edges(text: str) -> str:
+    return text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{text[-_EDGE:]}"
+
+
+def _is_silent(text: str) -> bool:
+    """Whether there is nothing in it but an exit code of 1."""
+    return len(text) < 60 and re.fullmatch(r"\W*exit code:? 1\W*", text, re.I) is not None
+
+
+def _exit_code(result: Part) -> int | None:
+    given = result.meta.get("exit_code")
+    if type(given) is int:
+        return given
+    head, tail = result.text[:_EDGE], result.text[-200:]
     match = _EXIT_CODE.search(head) or _EXIT_CODE.search(tail)
     return int(match.group(1)) if match else None
-
-
-def _counts(edges: str) -> Outcome:
-    """Test counts: "3 failed, 12 passed"; zeros are left out."""
-    found = {word.lower(): int(number) for number, word in _COUNTS.findall(edges)}
-    for number in _UNIT_FAILURES.findall(edges):
-        found["failed"] = max(found.get("failed", 0), int(number))
-    note = ", ".join(f"{number} {word}" for word, number in found.items() if number)
-    bad = any(number for word, number in found.items() if word.startswith("fail"))
-    return Outcome("strong" if bad else "", note if bad or "passed" in found else "")
 
 
 def _first_line(text: str) -> str:
@@ -103,7 +148,9 @@ class Words:
     """What the agent said at the end of its turn.
 
     `optional`: it only asks whether to do something on top. `line` is the most telling sentence,
-    "" if all was courtesy; `plain` are the sentences that merely tell something.
+    "" if all was courtesy; `plain` are the sentences that merely tell something; `foreign`: it is
+    in a language whose words are not known here. `deed`: a sentence begins with what was done
+    ("Added type hints"), which says so only of an agent that did something.
     """
 
     asked: bool = False
@@ -113,6 +160,8 @@ class Words:
     working: bool = False
     line: str = ""
     plain: tuple[str, ...] = ()
+    foreign: bool = False
+    deed: bool = False
 
 
 # All of these read lower case, which is several times faster than ignoring case.
@@ -124,6 +173,7 @@ _COURTESY = re.compile(
     r"|you're (?:very )?welcome|have a (?:great|nice|good|wonderful|fantastic|lovely)"
     r"|safe travels|happy to (?:help|assist)|take care|i'll be here|glad (?:i|to)|looking forward"
     r"|thank you|thanks|great!|i(?:'m| am) here to|sounds good|no (?:problem|worries)"
+    r"|what (?:would you like|do you want|should i|can i) [^.?]{0,20}\b(?:next|now)\b|what's next"
     r"|take your time|certainly!|sure!|of course!|no response requested)"
 )
 _ASKS = re.compile(
@@ -135,7 +185,8 @@ _ASKS = re.compile(
     r"(?:provide|find|locate|share|access))"
 )
 _OPTIONAL = re.compile(
-    r"(?:would you like me to|do you want me to|shall i|should i|want me to|would you also)"
+    r"(?:would you like me to|do you want me to|shall i|should i|want me to|would you also"
+    r"|let me know if you(?:'d| would)? (?:like|want) me to)"
 )
 _HYPOTHETICAL_START = re.compile(
     r"(?:if|once|when|whether|after|before|unless|to|would|could|please|as soon as)\b"
@@ -153,6 +204,7 @@ _DONE_START = re.compile(
     rf"[^\w#]*(?:all )?(?:done|fixed|finished|complete|completed)\b"
     rf"|{_DEEDS} (?:(?:the|all|both|a|an|your)\b|[`\"])"
 )
+_DEED_START = re.compile(rf"[^\w#]*(?:done|{_DEEDS}|applied|here's the updated) ")
 _DONE = re.compile(
     rf"\b(?:successfully \w+ed\b|completed successfully\b|was successful\b"
     rf"|(?:has|have)(?: now)?(?: all)? been (?:\w+ly )?{_DEEDS}\b"
@@ -180,7 +232,7 @@ _WAIT = re.compile(r"\b(?:hold on|one moment|please wait)\b")
 
 def spoken(text: str) -> Words:
     """What the agent's words at the end of a turn amount to."""
-    edges = text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{text[-_EDGE:]}"
+    edges = text if len(text) <= 2 * _EDGE else _whole_edges(text)
     said = [(one, low) for one in sentences(edges) if not _COURTESY.match(low := one.lower())]
     asks = [low for _, low in said if _asks(low)]
     done = [one for one, low in said if _is_done(low)]
@@ -188,18 +240,37 @@ def spoken(text: str) -> Words:
     working = bool(said) and _is_working(said[-1][1]) and not done
     plain = [one for one, low in said if low not in asks and not _is_working(low)]
     telling = done or refused or plain
-    # "Done." says little without what comes after it.
-    if done and len(done[0].split()) < 3 and (rest := [one for one in plain if one not in done]):
-        telling = [f"{done[0]} {rest[0]}"]
     return Words(
         asked=bool(asks),
         optional=bool(asks) and all(_OPTIONAL.match(low) for low in asks),
         done=bool(done),
         refused=bool(refused),
         working=working and not asks,
-        line=shown(telling[0]) if telling else "",
+        line=_told(telling[0], plain) if telling else "",
         plain=tuple(plain),
+        deed=any(_DEED_START.match(low) for _, low in said),
+        foreign=not (asks or done or refused) and is_foreign(edges),
     )
+
+
+def _whole_edges(text: str) -> str:
+    """Both ends of a long text, without the halves of sentences where it is cut."""
+    head, tail = text[:_EDGE], text[-_EDGE:]
+    end = max(head.rfind("\n"), head.rfind(". ") + 1)
+    begin = _SENTENCE.search(tail)
+    return f"{head[:end] if end > 0 else head}\n{tail[begin.end() :] if begin else tail}"
+
+
+def _told(line: str, plain: list[str]) -> str:
+    """The line to be shown. "Done." and "What I changed:" say little without what follows."""
+    if (len(line.split()) < 3 or line.rstrip("* ").endswith(":")) and len(line) < 100:
+        after = plain[plain.index(line) + 1 :] if line in plain else plain
+        following = next((one for one in after if len(one.split()) > 2 and one != line), "")
+        line = f"{line} {following}".strip()
+    return shown(line)
+
+
+_SENTENCE = re.compile(r"\n|[.!?] ")
 
 
 def shown(sentence: str) -> str:
@@ -208,7 +279,7 @@ def shown(sentence: str) -> str:
 
 
 def _asks(low: str) -> bool:
-    return low.rstrip("* ").endswith("?") or _ASKS.search(low) is not None
+    return low.rstrip("* ").endswith(("?", "？")) or _ASKS.search(low) is not None
 
 
 def _is_working(low: str) -> bool:

@@ -8,8 +8,10 @@ of one.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from acontext_fs.daemon.extract import languages
 from acontext_fs.daemon.extract.words import (
     MAX_DESCRIPTION,
     MAX_READ,
@@ -18,6 +20,9 @@ from acontext_fs.daemon.extract.words import (
     has_values,
     sentences,
 )
+
+_TAIL = 1000
+"""Characters read at the end of a text that is too long to be read whole."""
 
 MAX_LISTED = 8
 """Requests of one message that become tasks of their own."""
@@ -49,6 +54,8 @@ class Said:
     postpones: bool = False
     muses: bool = False
     wants_person: bool = False
+    moves_on: bool = False
+    foreign: bool = False
 
     @property
     def changes(self) -> bool:
@@ -188,6 +195,10 @@ _MUSES = re.compile(
     r"|what do you think)",
     re.I,
 )
+_MOVES_ON = re.compile(
+    r"(?:(?:ok|okay|great|good|perfect|nice|cool|all ?right|thanks|thank you|done|lgtm)[,.!]*"
+    r"\s+(?:and\s+|so\s+|then\s+)?)*(?:now|next|let's now|lets now)\b"
+)
 _WANTS_PERSON = re.compile(
     r"\b(?:transfer|connect|speak|talk|escalate|forward)\b[^.?!]{0,30}\b(?:to|with) "
     r"(?:a |an |the |your )?"
@@ -197,36 +208,48 @@ _LISTED = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)])\s+(.+)$", re.M)
 _ONLY_IMPERATIVE = re.compile(rf"^{_IMPERATIVE}", re.I)
 
 
-def understand(text: str) -> Said:
-    """Read what a person typed (`formats.human.human_text`); `text` is not empty."""
-    text = text[:MAX_READ].replace("’", "'")
+def understand(text: str, *, commanded: bool = False) -> Said:
+    """Read what a person typed (`formats.human.human_text`); `text` is not empty.
+
+    `commanded`: it is a command with arguments, which is a request whatever its words are.
+    """
+    text = _ends(text).replace("’", "'")
     said = [one for one in map(_without_lead, sentences(text)) if one]
     kept = [one for one in said if not _is_courtesy(one)]
-    requests = tuple(one for one in kept if _asks(one))
+    foreign = bool(kept) and languages.is_foreign(text)
+    if commanded or foreign:
+        requests = tuple(kept[:MAX_LISTED])
+    else:
+        requests = tuple(one for one in kept if _asks(one))
     whole = fold(text).lower()
-    withdraws = _WITHDRAWS.search(whole) is not None
+    withdraws = _WITHDRAWS.search(whole) is not None or (foreign and languages.is_withdrawal(whole))
     return Said(
-        description=_description(kept, text),
+        description=_description(kept, requests, text),
         requests=requests,
         extra=tuple(one for one in requests if _EXTRA.match(one) and not _CONSTRAINT.search(one)),
         changed=tuple(one for one in kept if _CHANGES.search(one)),
         replacement=_replacement(kept) if withdraws else "",
         listed=_listed(text),
         facts=tuple(one for one in kept if has_values(one) and not one.endswith("?")),
-        thanks=_THANKED.search(whole) is not None,
-        agrees=_AGREES.match(whole) is not None,
-        complains=_COMPLAINS.search(whole) is not None,
+        thanks=_THANKED.search(whole) is not None or languages.is_thanks(whole[:60]),
+        agrees=_AGREES.match(whole) is not None or languages.is_agreement(whole),
+        complains=_COMPLAINS.search(whole) is not None
+        or (foreign and languages.is_complaint(whole)),
         rechecks=_RECHECKS.search(whole) is not None,
         insists=_INSISTS.search(whole) is not None,
         withdraws=withdraws,
         postpones=_POSTPONES.search(whole) is not None,
         wants_person=_WANTS_PERSON.search(whole) is not None,
+        foreign=foreign,
+        moves_on=bool(requests) and _MOVES_ON.match(whole) is not None,
         muses=bool(kept) and _MUSES.match(kept[0]) is not None,
     )
 
 
 def _is_courtesy(sentence: str) -> bool:
-    return len(sentence) <= _MAX_COURTESY and _COURTESY.match(sentence) is not None
+    if len(sentence) > _MAX_COURTESY:
+        return False
+    return _COURTESY.match(sentence) is not None or languages.is_courtesy(sentence)
 
 
 def _without_lead(sentence: str) -> str:
@@ -244,12 +267,49 @@ def _asks(sentence: str) -> bool:
     return _REQUEST.match(sentence) is not None or _WISH_AFTER.search(sentence) is not None
 
 
-def _description(kept: list[str], text: str) -> str:
-    """The user's words. A text without sentences of its own (a log, a block of code) is taken as
-    it stands."""
+def _ends(text: str) -> str:
+    """As much of a text as is read. Who pastes a log asks in front of it or behind it."""
+    if len(text) <= MAX_READ:
+        return text
+    return f"{text[: MAX_READ - _TAIL]}\n{text[-_TAIL:]}"
+
+
+def _description(kept: list[str], requests: Sequence[str], text: str) -> str:
+    """The user's words; of a long text first those that ask. A text without sentences of its own (a
+    log, a block of code) is taken as it stands."""
     if not kept:
         return bound(text, MAX_DESCRIPTION) if "```" in text else ""
-    return bound(" ".join(kept), MAX_DESCRIPTION)
+    whole = " ".join(kept)
+    if len(whole) > MAX_DESCRIPTION and requests and _is_pasted(kept[0]):
+        whole = " ".join(dict.fromkeys((*requests, *kept)))
+    return bound(whole, MAX_DESCRIPTION)
+
+
+_LOG = re.compile(
+    r"\W{0,3}(?:\d{4}-\d\d-\d\d|\d{1,2}:\d\d|at \S+[(:]|Traceback|\w*(?:Error|Exception)\b[:\s]"
+    r"|(?:ERROR|WARN|INFO|DEBUG|FATAL|panic|npm ERR)|File \"|diff --git|[➜$%{<])"
+)
+
+
+def _is_pasted(sentence: str) -> bool:
+    """Does it look like a line of a log or of code, which nobody types?"""
+    letters = sum(one.isalpha() or one == " " for one in sentence)
+    return _LOG.match(sentence) is not None or 10 * letters < 7 * len(sentence)
+
+
+_COMMANDS = re.compile(
+    r"/(?:add-dir|agents|allowed-tools|approvals|bashes|bug|chat|clear|color|compact|compress|config"
+    r"|context|copy|cost|diff|doctor|effort|exit|export|extensions|fast|feedback|help|hooks|ide"
+    r"|init|keybindings|login|logout|mcp|memory|mention|model|new|output-style|permissions|plugin"
+    r"|privacy-settings|quit|rate-limit-options|release-notes|reload|remote-control|rename|reset"
+    r"|resume|rewind|sandbox|settings|stats|status|statusline|tasks|terminal-setup|theme|thinking"
+    r"|todos|undo|upgrade|usage|vim|voice)(?:\s|$)"
+)
+
+
+def is_housekeeping(text: str) -> bool:
+    """Is it a command to the agent's program, which asks the agent for nothing?"""
+    return text.startswith("/") and _COMMANDS.match(text) is not None
 
 
 def _replacement(kept: list[str]) -> str:
@@ -259,9 +319,12 @@ def _replacement(kept: list[str]) -> str:
         match = _WITHDRAWS.search(sentence.lower())
         rest = sentence[match.end() :].lstrip(" ,;:-—.!") if match else sentence
         rest = _without_lead(rest)
-        if _asks(rest) and not _is_courtesy(rest):
+        if _asks(rest) and not _is_courtesy(rest) and not _KEEPS.search(rest.lower()):
             left.append(rest[:1].upper() + rest[1:])
     return bound(" ".join(left), MAX_DESCRIPTION)
+
+
+_KEEPS = re.compile(r"\b(?:keep|leave|stay)\b")
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -284,7 +347,7 @@ _INFORMATION = re.compile(
 
 def wants_information(description: str) -> bool:
     """Is an answer all that this request asks for? Then a plain reply completes it."""
-    return _INFORMATION.search(description) is not None
+    return _INFORMATION.search(description) is not None or languages.is_question(description)
 
 
 def is_vague(description: str) -> bool:

@@ -15,9 +15,9 @@ MAX_READ = 4000
 
 _FENCE = re.compile(r"```[^`]*(?:```|\Z)")
 _BREAK = re.compile(
-    r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\betc\.)\s+(?=[\"'(\[*A-Z0-9a-z`])|\n+"
+    r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\betc\.)\s+(?=[\"'(\[*A-Z0-9a-z`])|\n+|(?<=[。！？])"
 )
-_BULLET = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)])\s+")
+_BULLET = re.compile(r"^\s*(?:[-*•❯]|\(?\d{1,2}[.)])\s+")
 _VALUE = re.compile(
     r"\d|\b(?!IDs?\b|OK\b)[A-Z]{2,}\b|\b[A-Z]\w*[a-z][A-Z]\w*|\w_\w|\w/\w|\w\.\w{1,5}\b|`[^`]+`|\"[^\"]+\""
     r"|(?<=[a-z,] )(?!I\b|IDs?\b|OK\b)[A-Z]\w+"

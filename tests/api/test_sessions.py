@@ -46,9 +46,23 @@ def test_a_session_says_what_its_lines_say(served: Served) -> None:
         "created_at": "2026-01-02T03:04:05.000000Z",
         "updated_at": "2026-01-02T03:06:00.000000Z",
         "space": "default",
+        **dict.fromkeys(("agent", "title", "project", "branch", "model")),
+        **dict.fromkeys(("parent_id", "continues_id")),
     }
     assert served.get("session/default.talk/configs") == found
     assert served.get("session/other.talk/configs")["configs"] is None
+
+
+def test_a_captured_session_says_whose_it_is(copied: Store, serving: Serve) -> None:
+    facts = {"source": "codex", "title": "Fix it", "project": "/home/ada/p", "branch": "main"}
+    facts |= {"model": "m-1", "parent": "talk", "continues": "old"}
+    copied.space("default").session("captured").append({"type": "session", **facts})
+    with serving(copied) as running:
+        one = running.get("session/captured/configs")
+        (listed,) = [o for o in running.get("session", limit=200)["items"] if o["id"] == one["id"]]
+    names = ("agent", "title", "project", "branch", "model", "parent_id", "continues_id")
+    assert [one[name] for name in names] == list(facts.values())
+    assert listed == one
 
 
 def test_sessions_of_a_user(served: Served) -> None:

@@ -61,12 +61,77 @@ def test_sessions_as_json(run, session):
         "messages": 4,
         "unreadable": 1,
         "tasks": 1,
+        "tasks_by_status": {"running": 1},
         "tokens": 0,
+        **dict.fromkeys(("agent", "title", "project", "branch", "model")),
+        **dict.fromkeys(("parent_id", "continues_id")),
     }
     assert run("sessions", "--space", "default", "--json").json == [found]
     table = run("sessions").out.split("\n")
-    assert table[0] == "session\tlines read\tmessages\ttasks\ttokens\tuser"
-    assert table[1] == f"default/s\t6 of 6\t4\t1\t{found['tokens']}\tu"
+    headings = "session began last agent project model messages tasks user title"
+    assert table[0] == headings.replace(" ", "\t")
+    times = f"2026-01-01T00:00:00Z\t{found['updated_at'][:19]}Z"
+    assert table[1] == f"default/s\t{times}\t\t\t\t4\t1 running\tu\tPlease fix the test."
+
+
+@pytest.fixture
+def captured(store, clock):
+    """Sessions of two agents, an hour apart: one with a subagent's."""
+
+    def add(space: str, session_id: str, **facts: str) -> None:
+        clock.advance(3600)
+        line = {"type": "session", **facts}
+        store.space(space).session(session_id).append([line, ASKED])
+
+    web = {"source": "claude-code", "project": "/home/ada/web", "title": "Fix the web"}
+    add("claude-code", "main", **web)
+    add("claude-code", "main.agent-1", parent="main", **{**web, "title": "Explore"})
+    add("codex", "other", source="codex", project="/home/ada/parser", title="Parse \x1b[31mit")
+
+
+def test_the_newest_sessions_come_first_and_subagents_when_asked(run, captured):
+    done = run("sessions")
+    assert [line.split("\t")[0] for line in done.out.split("\n")[1:-1]] == [
+        *("codex/other", "claude-code/main")
+    ]
+    assert done.err == "sessions of subagents not shown: 1 (--all)\n"
+    assert "Parse it\n" in done.out
+    full = run("sessions", "--all")
+    assert [line.split("\t")[0] for line in full.out.split("\n")[1:-1]] == [
+        *("codex/other", "claude-code/main", "claude-code/main.agent-1")
+    ]
+    assert full.err == ""
+    few = run("sessions", "--limit", "1")
+    assert "older sessions not shown: 1 (--limit 2)\n" in few.err
+    found = run("sessions", "--json").json
+    assert [one["id"] for one in found] == ["other", "main.agent-1", "main"]
+    assert [one["parent_id"] for one in found] == [None, "main", None]
+    assert found[2]["agent"] == "claude-code"
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (["--agent", "codex"], ["other"]),
+        (["--agent", "cod"], []),
+        (["--project", "WEB"], ["main.agent-1", "main"]),
+        (["--project", "/home/ada/web"], ["main.agent-1", "main"]),
+        (["--project", "/home/ada"], ["other", "main.agent-1", "main"]),
+        (["--project", "/home/ada/we"], []),
+        (["--since", "2026-01-01T02:30"], ["other"]),
+        (["--since", "90m"], ["other", "main.agent-1"]),
+        (["--limit", "2"], ["other", "main.agent-1"]),
+        (["--space", "codex", "--agent", "claude-code"], []),
+    ],
+)
+def test_sessions_are_chosen_by_what_they_say(run, captured, monkeypatch, clock, options, ids):
+    monkeypatch.setattr("acontext_fs.store.SystemClock", lambda: clock)
+    assert [one["id"] for one in run("sessions", *options, "--json").json] == ids
+
+
+def test_a_time_that_is_none_is_said_in_a_sentence(run, store):
+    done = run("sessions", "--since", "yesterday", code=2)
+    assert "--since 'yesterday' is no time" in done.err
 
 
 def test_messages_as_json_and_as_text(run, session):
@@ -80,9 +145,14 @@ def test_messages_as_json_and_as_text(run, session):
     plain = run("messages", "s", "--format", "openai").json
     assert [m["role"] for m in plain] == ["system", "user", "assistant", "tool"]
     assert [m["role"] for m in run("messages", "s", "--format", "gemini").json][-1] == "user"
+    assert [m["author"] for m in found] == [None] * 4
     text = run("messages", "s").out
-    assert "    3  user: Please fix the test.\n" in text
-    assert 'assistant (tool-call): bash {"a":1}' in text
+    assert "user  2026-01-01 00:00:00  line 3\nPlease fix the test.\n" in text
+    assert "  bash  a: 1\n    done\n" in text
+    assert "be kind" not in run("messages", "s", "--humans").out
+    assert "bash" not in run("messages", "s", "--no-tools").out
+    assert "Please" not in run("messages", "s", "--tail", "1").out
+    assert "── line 6 cannot be read: " in text
 
 
 def test_tasks_as_json_and_as_text(run, session):
@@ -222,7 +292,18 @@ def test_bad_input_is_kept_and_counted_and_the_rest_goes_on(
 def test_text_is_folded_cut_and_stripped_of_controls():
     assert show.one_line("a\n b\tc", 10) == "a b c"
     assert show.one_line("abcdef", 4) == "abc…"
-    assert show.plain("a\x1b[0mb\nc") == "a\N{REPLACEMENT CHARACTER}[0mb\nc"
+    assert show.plain("a\x1b[0mb\x08\nc") == "ab\N{REPLACEMENT CHARACTER}\nc"
+
+
+def test_json_on_a_terminal_commands_nothing(capfdbinary, monkeypatch):
+    value = ["\x1b[31m\x7f\x9b2J\u0100部"]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show.print_json(value)
+    printed = capfdbinary.readouterr().out
+    assert not {b"\x1b", b"\x7f", b"\xc2\x9b"} & {
+        printed[i : i + n] for i in range(len(printed)) for n in (1, 2)
+    }
+    assert json.loads(printed) == value
 
 
 def test_a_table_is_tabs_for_a_program_and_drawn_for_a_person(capsys, monkeypatch):

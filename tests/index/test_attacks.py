@@ -156,10 +156,10 @@ def test_what_is_kept_parsed_has_a_bound(store, monkeypatch):
     parsed = []
     genuine = deriving.transcripts.sessions.parse
 
-    def parse(place, found, *rest, **named):
+    def parse(source, found, reader):
         found = list(found)
-        parsed.append((place.session_id, [line.number for line in found]))
-        return genuine(place, found, *rest, **named)
+        parsed.append((reader.session_id, [line.number for line in found]))
+        return genuine(source, found, reader)
 
     for name in "ab":
         store.space("default").session(name).append(say("x" * 100))

@@ -348,10 +348,10 @@ def test_another_command_does_not_mend_failing_tests():
 
 
 def test_a_step_that_merely_failed_does_not_spoil_success():
-    grep = step("bash", {"command": "grep x a"}, "Process exited with code 1")
-    task = the_task(REQUEST, *grep, agent("I fixed it."))
+    script = step("bash", {"command": "./sync a"}, "Process exited with code 1\nOutput:\nno a")
+    task = the_task(REQUEST, *script, agent("I fixed it."))
     assert task.status == "success"
-    assert task.progresses[0] == "Ran `grep x a`: failed: exit code 1"
+    assert task.progresses[0] == "Ran `./sync a`: failed: exit code 1"
 
 
 def test_a_rejected_call_is_no_error_but_the_users_words():

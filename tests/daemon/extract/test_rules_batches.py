@@ -11,10 +11,23 @@ from hypothesis import strategies as st
 
 from acontext_fs.clock import format_time
 from acontext_fs.daemon.extract.carry import MAX_CALLS
+from acontext_fs.daemon.extract.todos import MAX_TODOS
 from acontext_fs.formats import read_line
-from acontext_fs.records import Line, Message, Part, PartType
+from acontext_fs.formats.reader import Reader
+from acontext_fs.records import Continued, Line, Message, Part, PartType
 
-from .scenes import START, agent, extract, messages, result, user
+from .scenes import (
+    START,
+    agent,
+    continued,
+    extract,
+    harness,
+    messages,
+    person,
+    rejected,
+    result,
+    user,
+)
 
 ASKED = (
     "hi",
@@ -54,6 +67,14 @@ CALLS = (
     ("book_seat", {"seat": "4A"}),
     ("think", {}),
     ("transfer_to_human", {"summary": "s"}),
+    ("Edit", {"file_path": "a.py"}),
+    ("bash", {"command": "git commit -m x"}),
+    ("TodoWrite", {"todos": [{"content": "a", "status": "pending"}]}),
+    ("TodoWrite", {"todos": [{"content": "a", "status": "completed"}]}),
+    ("TaskCreate", {"subject": "a step"}),
+    ("TaskUpdate", {"taskId": "1", "status": "completed"}),
+    ("write_stdin", {"session_id": 7}),
+    ("ExitPlanMode", {"plan": "p"}),
 )
 RESULTS = (
     "ok",
@@ -62,6 +83,10 @@ RESULTS = (
     "1 failed, 2 passed",
     "3 passed",
     "The user doesn't want to proceed with this tool use. the user said:\nuse tabs, not spaces",
+    "Process running with session ID 7",
+    "Process exited with code 0",
+    "Task #1 created successfully: a step",
+    "[main 12ab34c] x",
 )
 IDS = st.sampled_from(["c1", "c2", "c3"])
 MOMENT = st.one_of(
@@ -74,6 +99,20 @@ MOMENT = st.one_of(
         st.sampled_from(("", "Let me see.")),
     ),
     st.builds(result, IDS, st.sampled_from(RESULTS)),
+    st.builds(rejected, IDS, st.sampled_from(("", "no, keep the old name"))),
+    st.builds(
+        person,
+        st.sampled_from(("also add a test", "weiter", "Bitte behebe das in a.py und teste es")),
+        st.sampled_from(("", "queue", "answer", "command", "shell")),
+    ),
+    st.just(harness("[Request interrupted by user]", interrupted=True)),
+    st.just(harness("Implement the following plan:\n# Add a cache")),
+    st.builds(
+        lambda i, said, call: continued("m", agent(said), agent("", (i, *call))),
+        IDS,
+        st.sampled_from(TOLD),
+        st.sampled_from(CALLS),
+    ),
 )
 
 
@@ -103,7 +142,7 @@ def test_tasks_and_carry_keep_their_bounds(scene):
         assert len(task.description) <= 500
         assert len(task.progresses) <= 40
         assert all(len(line) <= 250 for line in task.progresses)
-    assert len(json.dumps(done.carry)) < 3000
+    assert len(json.dumps(done.carry)) < 3500
 
 
 @settings(max_examples=100)
@@ -115,9 +154,23 @@ def test_a_session_can_be_taken_over_from_any_tasks(before, after):
     assert {task.id for task in tasks} <= {task.id for task in done.tasks}
 
 
+@given(st.lists(st.tuples(st.text(max_size=90), st.booleans()), max_size=60))
+def test_the_agents_own_list_is_bounded(steps):
+    todos = [{"content": text, "status": "completed" if done else ""} for text, done in steps]
+    done = extract(
+        messages(user("Build it all now."), agent("", ("c", "TodoWrite", {"todos": todos})))
+    )
+    assert len(done.carry.get("todos", [])) <= MAX_TODOS
+    assert len(json.dumps(done.carry, ensure_ascii=False)) < 2500
+
+
 ODD = st.none() | st.booleans() | st.integers() | st.text(max_size=9) | st.just({"a": [1]})
 META = st.dictionaries(
-    st.sampled_from(["id", "name", "arguments", "tool_call_id", "is_error"]), ODD, max_size=5
+    st.sampled_from(
+        "id name arguments tool_call_id is_error rejected interrupted exit_code".split()
+    ),
+    ODD,
+    max_size=5,
 )
 PARTS = st.builds(
     Part, st.sampled_from(get_args(PartType)), st.text(max_size=40), META | st.just({})
@@ -174,6 +227,32 @@ def test_real_conversations_give_the_same_tasks_in_every_format(conversations):
     assert len(conversations) == 40
     for first, *others in conversations:
         assert all(tasks(other) == tasks(first) for other in others)
+
+
+CODING = (
+    "entireio-cli/claude-code/concatenated-lines-reject-513k.jsonl",
+    "entireio-cli/claude-code/interrupts-slash-440k.jsonl",
+    "entireio-cli/claude-code/summary-ref-queue.jsonl",
+    "entireio-skills/codex/desktop-websearch-patch.jsonl",
+    "pi-mono/large-session.jsonl",
+)
+
+
+@pytest.mark.parametrize("name", CODING)
+def test_real_coding_sessions_give_the_same_tasks_however_they_are_cut(corpus, name):
+    reader = Reader("d", "s")
+    found = []
+    for number, data in enumerate((corpus / name).read_bytes().split(b"\n"), start=1):
+        for record in reader.read(Line(number, 0, data), format_time(START)):
+            if isinstance(record, Message):
+                found.append(record)
+            elif isinstance(record, Continued):
+                first = next(one for one in reversed(found) if one.id == record.message_id)
+                found.append(replace(first, parts=record.parts, line=record.line))
+    whole = in_batches(found, [])
+    assert any(not task.is_planning for task in whole[0])
+    for size in (5, 16):
+        assert in_batches(found, range(size, len(found), size)) == whole
 
 
 def test_every_real_conversation_has_a_task_and_keeps_its_carry_small(conversations):

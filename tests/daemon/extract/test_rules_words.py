@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acontext_fs.daemon.extract import moves, preferences, summaries, turns, words
-from acontext_fs.daemon.extract.carry import Memory, Pending, from_carry, to_carry
+from acontext_fs.daemon.extract import moves, preferences, summaries, tools, turns, words
+from acontext_fs.daemon.extract.carry import Closing, Memory, Pending, from_carry, to_carry
 from acontext_fs.daemon.extract.signals import outcome, spoken
 from acontext_fs.daemon.extract.summaries import Step, Tally
+from acontext_fs.daemon.extract.todos import Todo
 from acontext_fs.records import Part
 
 # --- words
@@ -41,8 +42,8 @@ def test_plain_words_are_no_values(text):
 # --- tool results
 
 
-def ended(text, *, runs=True, **meta):
-    found = outcome(Part("tool-result", text, meta), runs=runs)
+def ended(text, purpose="run", **meta):
+    found = outcome(Part("tool-result", text, meta), purpose)
     return found.severity, found.note
 
 
@@ -78,7 +79,7 @@ def test_how_a_program_ended(text, expected):
 
 
 def test_a_file_that_talks_of_failures_is_no_failure():
-    assert ended("exit code 1\n3 failed\nFAILED", runs=False) == ("", "")
+    assert ended("exit code 1\n3 failed\nFAILED", purpose="") == ("", "")
 
 
 def test_an_error_flag_is_an_error_with_its_first_line():
@@ -257,7 +258,7 @@ def test_no_text_makes_a_pattern_take_long(piece):
         ("str_replace_editor", {"command": "create", "path": "b.py"}, "Wrote b.py"),
         ("apply_patch", {"input": "*** Begin Patch\n*** Update File: a.py\n"}, "Edited a.py"),
         ("Bash", {"command": "pytest  -q"}, "Ran `pytest -q`"),
-        ("shell", {"command": ["bash", "-lc", "ls"]}, "Ran `bash -lc ls`"),
+        ("shell", {"command": ["bash", "-lc", "make it"]}, "Ran `make it`"),
         ("Grep", {"pattern": "TODO", "path": "src"}, 'Searched for "TODO"'),
         ("WebFetch", {"url": "https://x.org/a"}, "Fetched https://x.org/a"),
         ("web_search", {"query": "rust lifetimes"}, 'Searched the web for "rust lifetimes"'),
@@ -274,43 +275,63 @@ def test_no_text_makes_a_pattern_take_long(piece):
     ],
 )
 def test_a_call_is_a_line_in_the_past_tense(name, arguments, line):
-    step = summaries.step(name, json.dumps(arguments))
+    step = tools.read(name, json.dumps(arguments)).step
     assert summaries.render(summaries.tally(step, name, "", failed=False)) == line
 
 
 @pytest.mark.parametrize("name", ["think", "TodoWrite", "sequentialthinking", "update_plan"])
 def test_thinking_and_lists_are_silent(name):
-    assert summaries.step(name, "{}").kind == "silent"
+    assert tools.read(name, "{}").step.kind == "silent"
 
 
 def test_a_failed_call_of_an_unknown_kind_keeps_its_own_name():
-    step = summaries.step("book_seat", '{"seat":"4A"}')
+    step = tools.read("book_seat", '{"seat":"4A"}').step
     line = summaries.render(summaries.tally(step, "book_seat", "sold out", failed=True))
     assert line == "book_seat (seat=4A): failed: sold out"
 
 
 def test_a_person_is_told_from_an_agent():
-    assert summaries.step("transfer_to_human", "{}").kind == "handover"
-    assert summaries.step("escalate_to_support", "{}").kind == "handover"
-    assert summaries.step("transfer_to_sales_agent", "{}").kind == "each"
+    assert tools.read("transfer_to_human", "{}").step.kind == "handover"
+    assert tools.read("escalate_to_support", "{}").step.kind == "handover"
+    assert tools.read("transfer_to_sales_agent", "{}").step.kind == "each"
 
 
 @given(st.text(max_size=20), st.text(max_size=60))
 def test_any_call_is_a_bounded_line(name, arguments):
-    step = summaries.step(name, arguments)
+    step = tools.read(name, arguments).step
+    assert len(summaries.render(summaries.tally(step, name, "", failed=False))) < 250
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+KEYS = "file_path command cmd todos plan taskId status session_id subject query input description"
+
+
+@given(
+    st.sampled_from(
+        "Read Edit Bash shell apply_patch TodoWrite TaskCreate TaskUpdate update_plan write_todos "
+        "write_stdin web_search Agent ExitPlanMode AskUserQuestion".split()
+    ),
+    st.dictionaries(st.sampled_from(KEYS.split()), JSON, max_size=5),
+)
+def test_known_tools_take_any_arguments(name, arguments):
+    step = tools.read(name, json.dumps(arguments)).step
     assert len(summaries.render(summaries.tally(step, name, "", failed=False))) < 250
 
 
 def test_arguments_of_any_depth_are_shown():
     deep = '{"a":' * 500 + "1" + "}" * 500
-    step = summaries.step("frobnicate", deep)
+    step = tools.read("frobnicate", deep).step
     assert summaries.render(summaries.tally(step, "frobnicate", "", failed=False)) == (
         "Called frobnicate (a=…)"
     )
 
 
 def test_changing_the_folder_first_is_left_out():
-    step = summaries.step("Bash", '{"command": "cd /a/b && make test"}')
+    step = tools.read("Bash", '{"command": "cd /a/b && make test"}').step
     assert step.item == "`make test`"
 
 
@@ -420,9 +441,13 @@ def test_carry_holds_the_memory_and_leaves_out_what_is_empty():
         evidence="done",
         error="`make`",
         severity="strong",
-        calls=[Pending("c1", "bash", Step("each", "Ran", "`make`", runs=True))],
+        calls=[Pending("c1", "bash", Step("each", "Ran", "`make`", "run"))],
         last=Tally("Read", ("a", "b"), 2, 5, "note"),
         spoke="told",
+        work="proved",
+        todos=(Todo("1", "a step", True), Todo("", "another", False)),
+        closing=Closing("m1", "done"),
+        typed="ab12",
     )
     assert from_carry(json.loads(json.dumps(to_carry(memory)))) == memory
 

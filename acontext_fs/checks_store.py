@@ -1,0 +1,141 @@
+"""Checks of the store around its sessions: blobs, misplaced files, git's settings, what is held."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+from collections.abc import Iterator, Mapping
+
+import orjson
+
+from acontext_fs import blobs, files, gitcommand, sessions, setup
+from acontext_fs.checks_sessions import Named
+from acontext_fs.errors import HistoryError, StoreError
+from acontext_fs.finding import Finding
+from acontext_fs.pruning import pruned_ids
+from acontext_fs.store import Store
+
+_ATTRIBUTES = ".gitattributes"
+_INIT = "run `acontext-fs init` in the store; it completes what is missing"
+_READ_BYTES = 1024 * 1024
+_UNUSABLE = {
+    "core.splitindex": "a split index, which libgit2 cannot read",
+    "index.sparse": "a sparse index, which libgit2 cannot read",
+}
+_UNUSABLE_VALUES = {
+    ("extensions.objectformat", "sha256"): "SHA-256 objects, which libgit2 cannot read",
+    ("extensions.refstorage", "reftable"): "reftable, which libgit2 cannot read",
+}
+
+
+def misplaced(store: Store) -> Iterator[Finding]:
+    """What lies below `sessions/` and is no session; and pruned sessions that came back."""
+    if not store.commit:
+        for text in sessions.misplaced(store.layout):
+            path, _, why = text.partition(": ")
+            yield Finding("misplaced", path, why, "give it another name or place; it is not read")
+    for space in store.source.space_names():
+        pruned = pruned_ids(store.source, space)
+        for place in sessions.places(store.source, space) if pruned else ():
+            if place.session_id in pruned:
+                remedy = "prune it again, or take its line out of the space's pruned.jsonl"
+                text = "it was pruned, and is here again"
+                yield Finding("misplaced", place.session_path, text, remedy)
+
+
+def of_blobs(store: Store, space: str, named: Named, *, all_seen: bool) -> Iterator[Finding]:
+    """The blobs of a space against the lines that refer to them; with `all_seen`, also those that
+    no line refers to.
+    """
+    folder = blobs.folder_of(space)
+    have = set()
+    for path in sorted(store.source.paths(folder)):
+        name = path.rpartition("/")[2]
+        have.add(name)
+        if not blobs.is_name(name) or path != blobs.path_of(space, name):
+            yield Finding("blob", path, "no blob is called that", "move it to another folder")
+        elif _digest(store, path) != name.partition(".")[0]:
+            remedy = f"bring it back from git: `git show HEAD:{path}` prints it"
+            yield Finding("blob", path, "it is not what its name says", remedy)
+        elif all_seen and name not in named:
+            yield Finding("blob", path, "no session refers to it", "it may be removed")
+    for name in sorted(named.keys() - have):
+        path, line = named[name]
+        text = f"it refers to {blobs.path_of(space, name)}, which is not there"
+        yield Finding("blob", path, text, "bring the blob back from git or from its source", line)
+
+
+def _digest(store: Store, path: str) -> str:
+    digest = hashlib.sha256()
+    if store.commit:
+        digest.update(store.source.read(path) or b"")
+        return digest.hexdigest()
+    try:
+        with os.fdopen(files.open_regular(store.layout.path(path)), "rb") as file:
+            while piece := file.read(_READ_BYTES):
+                digest.update(piece)
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def of_git(store: Store) -> Iterator[Finding]:
+    """Git's settings and attributes, as far as the store depends on them."""
+    if store.commit:
+        return
+    try:
+        config = gitcommand.config(store.root)
+    except HistoryError as error:
+        yield Finding("git", ".git", str(error), "the repository is not packed without it")
+        config = None
+    text = (store.source.read(_ATTRIBUTES) or b"").decode("utf-8", "replace")
+    lines = {line.strip() for line in text.split("\n")}
+    for wanted in setup.ATTRIBUTES:
+        if wanted not in lines:
+            yield Finding("git", _ATTRIBUTES, f"the line {wanted!r} is missing", _INIT)
+    if config is not None:
+        if "filter=acontext-fs" in text:
+            yield from _of_filter(config)
+        for name, what in _UNUSABLE.items():
+            if not gitcommand.is_false(config.get(name, "false")):
+                yield Finding("git", ".git/config", f"{name} asks for {what}", f"unset {name}")
+        for (name, value), what in _UNUSABLE_VALUES.items():
+            if config.get(name, "").lower() == value:
+                remedy = "make a new store and move the folder `spaces` into it"
+                yield Finding("git", ".git/config", f"the repository has {what}", remedy)
+
+
+def _of_filter(config: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether git can run the filter that takes secrets out of session files."""
+    found = [config.get(f"filter.acontext-fs.{kind}", "") for kind in ("process", "clean")]
+    command = next(filter(None, found), "")
+    place = ".git/config"
+    if not command:
+        text = "git is not told how to take secrets out of session files before it stores them"
+        yield Finding("filter", place, text, _INIT)
+        return
+    try:
+        program = shlex.split(command)[0]
+    except (ValueError, IndexError):
+        program = command
+    if shutil.which(program) is None:
+        text = f"the filter that takes secrets out points to {program}, which is not there"
+        yield Finding("filter", place, text, _INIT)
+    if gitcommand.is_false(config.get("filter.acontext-fs.required", "false")):
+        text = "git would store session files as they are when the filter fails"
+        yield Finding("filter", place, text, _INIT)
+
+
+def held(store: Store, paths: set[str] | None) -> Iterator[Finding]:
+    """What the daemon, or the last one, could not go on with; of the sessions at `paths` or all."""
+    try:
+        state = orjson.loads(files.read_bytes(store.layout.local / "state.json") or b"{}")
+    except (StoreError, orjson.JSONDecodeError):
+        return
+    told = state.get("sessions") if isinstance(state, dict) else None
+    for path, one in sorted(told.items()) if isinstance(told, dict) else ():
+        if isinstance(one, dict) and one.get("state") == "held" and (not paths or path in paths):
+            why = str(one.get("reason", ""))
+            yield Finding("held", path, f"held: {why}", "`acontext-fs status` says how it stands")

@@ -1,0 +1,195 @@
+"""Commands that keep a store in order: prune, doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acontext_fs.cli import show, wiring
+from acontext_fs.errors import HistoryError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from acontext_fs.finding import Finding
+    from acontext_fs.layout import SessionPlace
+    from acontext_fs.pruning_choice import Candidate, Family, Wanted
+    from acontext_fs.store import Store
+
+LISTED_MAX = 20
+"""So many sessions are listed one by one; more are summed up by space."""
+
+
+@click.command(short_help="Check every line, and files, progress, blobs and git; only reads.")
+@click.argument("sessions", nargs=-1, metavar="[SESSION]...")
+@show.json_option
+@click.pass_context
+def doctor(context: click.Context, /, sessions: tuple[str, ...], as_json: bool) -> None:
+    """List what is not as it should be in the store (or in the named SESSIONs), and what to do.
+
+    Every damaged place with its file and line, sessions of an unknown format, files too large for
+    git hosts, progress and tasks that do not fit, missing blobs, a missing git filter, what is
+    held. Exit code 1 when something was found. Reads everything and changes nothing.
+    """
+    from acontext_fs.doctor import examine
+    from acontext_fs.store import find_session
+
+    store = wiring.open_store(context.obj)
+    chosen = [find_session(store, name) for name in sessions] or None
+    count = 0
+    listed: list[dict[str, object]] = []
+    for finding in examine(store, chosen):
+        count += 1
+        if as_json:
+            listed.append(_finding_json(finding))
+        else:
+            _print_finding(finding)
+    if as_json:
+        show.print_json(listed)
+    noun = "thing is" if count == 1 else "things are"
+    show.note(f"{count} {noun} not as they should be" if count else "nothing is wrong")
+    context.exit(1 if count else 0)
+
+
+def _finding_json(finding: Finding) -> dict[str, object]:
+    return {
+        "kind": finding.kind,
+        "path": finding.path,
+        "line": finding.line or None,
+        "text": finding.text,
+        "remedy": finding.remedy,
+    }
+
+
+def _print_finding(finding: Finding) -> None:
+    line = f":{finding.line}" if finding.line else ""
+    click.echo(show.plain(f"{finding.kind:10} {finding.path}{line}: {finding.text}"))
+    click.echo(show.plain(f"{'':10} -> {finding.remedy}"))
+
+
+@click.command(short_help="Remove old or large sessions, after asking.")
+@click.argument("sessions", nargs=-1, metavar="[SESSION]...")
+@click.option("--older-than", metavar="AGE", help="Whose last line is older: 180d, 26w, 6m, 1y.")
+@click.option("--before", metavar="DATE", help="Whose last line is from before DATE (UTC).")
+@click.option("--larger-than", metavar="SIZE", help="That are larger: 500KB, 10MB, 1GB.")
+@click.option("--space", help="Only in this space.")
+@click.option("--also-unfinished", is_flag=True, help="Also what is not read, committed, learned.")
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def prune(store_path: str | None, /, sessions: tuple[str, ...], **options: Any) -> None:
+    """Remove sessions for good, in one commit: transcripts, tasks, progress, and their blobs.
+
+    Give SESSIONs, an age, a size, or several of these: what all of them say goes. A session goes
+    with its subagents and continuations, and counts as old as the youngest of them. What was
+    learned stays; the agents' own files are not touched; capture does not bring a pruned session
+    back. Git's history keeps it: `git revert` of the commit brings everything back.
+    """
+    from acontext_fs.layout import check_name
+    from acontext_fs.store import find_session, own
+
+    store = wiring.open_store(store_path)
+    if store.commit:
+        raise StoreError(f"{store.root} is a bare repository, which is only read: prune a clone")
+    wanted = _wanted(store, options, bool(sessions))
+    if options["space"]:
+        check_name("space", options["space"])
+    named = [find_session(store, name).place for name in sessions]
+    if options["dry_run"]:
+        _show(store, _families(store, options, wanted, named), options)
+        return
+    with own(store.layout, "prune", store.clock):
+        going = _show(store, _families(store, options, wanted, named), options)
+        if going and (options["yes"] or click.confirm("Remove them?", err=True)):
+            _prune(store, going, options)
+
+
+def _families(
+    store: Store, options: dict[str, Any], wanted: Wanted, named: Sequence[SessionPlace]
+) -> list[Family]:
+    from acontext_fs import pruning_choice
+
+    found = pruning_choice.survey(store, options["space"])
+    return pruning_choice.with_unfinished(store, pruning_choice.select(found, wanted, named))
+
+
+def _wanted(store: Store, options: dict[str, Any], has_names: bool) -> Wanted:
+    from acontext_fs import pruning_choice
+
+    age, date, size = options["older_than"], options["before"], options["larger_than"]
+    if age and date:
+        raise UsageError("--older-than and --before say the same: give one of them")
+    if not (age or date or size or has_names):
+        raise UsageError("say what to prune: SESSIONs, --older-than 180d, --larger-than 10MB")
+    before = pruning_choice.before_of_age(age, store.clock.now()) if age else ""
+    before = pruning_choice.before_of_date(date) if date else before
+    return pruning_choice.Wanted(before, pruning_choice.bytes_of_size(size) if size else 0)
+
+
+def _show(store: Store, families: Sequence[Family], options: dict[str, Any]) -> Sequence[Candidate]:
+    """Show what goes and what stays; return what goes."""
+    from acontext_fs.pruning import history_bytes
+
+    going: list[Candidate] = []
+    stays = False
+    for family in families:
+        is_open = any(one.unfinished for one in family)
+        stays |= is_open and not options["also_unfinished"]
+        what = "goes although" if options["also_unfinished"] else "stays, with what belongs to it"
+        for one in family:
+            if one.unfinished:
+                show.note(f"{one.place} {what}: {show.one_line(one.unfinished, 200)}")
+        if options["also_unfinished"] or not is_open:
+            going += family
+    if stays:
+        show.note("`acontext-fs flush` finishes them; --also-unfinished removes them as they are")
+    if not going:
+        show.note("there is nothing to prune")
+        return []
+    show.table(("what", "sessions", "size", "oldest", "newest"), _rows(going))
+    try:
+        kept = _size(history_bytes(store, going))
+        show.note(f"git's history keeps them, in {kept} or more")
+    except HistoryError as error:
+        show.note(f"git's history keeps them; how large that is cannot be said: {error}")
+    return going
+
+
+def _rows(going: Sequence[Candidate]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    if len(going) <= LISTED_MAX:
+        rows += [(one.place, 1, _size(one.bytes), one.last[:10], one.last[:10]) for one in going]
+    spaces = sorted({one.place.space for one in going})
+    groups = [(space, [one for one in going if one.place.space == space]) for space in spaces]
+    if len(groups) > 1 or not rows:
+        rows += [_sum(f"space {space}", group) for space, group in groups]
+    return [*rows, _sum("all", going)]
+
+
+def _sum(what: str, group: Sequence[Candidate]) -> tuple[object, ...]:
+    days = [one.last[:10] for one in group]
+    return (what, len(group), _size(sum(one.bytes for one in group)), min(days), max(days))
+
+
+def _prune(store: Store, going: Sequence[Candidate], options: dict[str, Any]) -> None:
+    from acontext_fs import pruning
+    from acontext_fs.history import History
+
+    done = pruning.prune(store, History(store.root, store.clock), going, _why(options))
+    extra = f" and {len(done.blobs)} blobs ({_size(done.blob_bytes)})" if done.blobs else ""
+    size = _size(sum(one.bytes for one in going))
+    show.note(f"pruned {len(going)} sessions ({size}){extra} in commit {done.commit[:10]}")
+    show.note(f"`git revert {done.commit[:10]}` brings them back")
+
+
+def _why(options: dict[str, Any]) -> str:
+    names = {"older_than": "older than", "before": "before", "larger_than": "larger than"}
+    said = [f"{text} {options[name]}" for name, text in names.items() if options[name]]
+    return f"By `acontext-fs prune`: {', '.join(said) or 'named by a person'}."
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"

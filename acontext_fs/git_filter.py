@@ -1,0 +1,117 @@
+"""The filter that git runs on session files, so that no secret gets into an object by `git add`,
+and `git status` compares what git would store: the lines without their secrets.
+
+Git starts `python -m acontext_fs.git_filter` once a command and hands it one file after another.
+Protocol: gitattributes(5), "Long Running Filter Process", version 2. Checking out hands files
+through as they are. The filter is required: where it fails, git refuses to add the file.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from acontext_fs import redaction
+from acontext_fs.errors import AcontextError, StoreError
+from acontext_fs.revisions import Revisions
+from acontext_fs.source import Source, Worktree
+
+NAME = "acontext-fs"
+_PACKET_BYTES_MAX = 65516
+"""What a packet holds at most (gitprotocol-common(5)), its length aside."""
+
+
+def install(root: Path) -> bool:
+    """Have the repository at `root` run the filter with this Python; whether that is news to it.
+
+    Raises:
+        StoreError: its configuration cannot be read or written.
+    """
+    import pygit2
+
+    command = f"{shlex.quote(Path(sys.executable).as_posix())} -m acontext_fs.git_filter"
+    wanted = {f"filter.{NAME}.process": command, f"filter.{NAME}.required": "true"}
+    try:
+        config = pygit2.Repository(str(root)).config
+        changed = [
+            key for key, value in wanted.items() if key not in config or config[key] != value
+        ]
+        for key in changed:
+            config[key] = wanted[key]
+    except (pygit2.GitError, OSError, ValueError) as error:
+        raise StoreError(f"cannot configure git in {root}: {error}") from error
+    return bool(changed)
+
+
+def serve(root: Path, incoming: BinaryIO, outgoing: BinaryIO) -> None:
+    """Answer git until it closes `incoming`.
+
+    Raises:
+        ValueError: it speaks another protocol.
+    """
+    if list(_packets(incoming)) != [b"git-filter-client\n", b"version=2\n"]:
+        raise ValueError("this is a filter for git, which runs it by itself")
+    _send(outgoing, b"git-filter-server\n", b"version=2\n")
+    offered = set(_packets(incoming))
+    both = (b"capability=clean\n", b"capability=smudge\n")
+    _send(outgoing, *(one for one in both if one in offered))
+    source = Worktree(root)
+    have = _head(root)
+    while True:
+        header = dict(packet.rstrip(b"\n").split(b"=", 1) for packet in _packets(incoming))
+        if not header:
+            return
+        data = b"".join(_packets(incoming))
+        if header.get(b"command") == b"smudge":
+            _answer(outgoing, data)
+            continue
+        path = header.get(b"pathname", b"").decode("utf-8", "surrogateescape")
+        try:
+            _answer(outgoing, _clean(data, source, have.read(path) if have else None))
+        except AcontextError as error:
+            sys.stderr.write(f"acontext-fs: {path}: {error}\n")
+            _send(outgoing, b"status=error\n")
+
+
+def _head(root: Path) -> Source | None:
+    """What HEAD holds; None before the first commit."""
+    revisions = Revisions(root)
+    head = revisions.head()
+    return revisions.files(head) if head else None
+
+
+def _clean(data: bytes, source: Source, have: bytes | None) -> bytes:
+    """What git is to store of a file; what it has already is not scanned again."""
+    if have and data.startswith(have):
+        return have + redaction.cleaned(data[len(have) :], source.clean)
+    return redaction.cleaned(data, source.clean)
+
+
+def _answer(outgoing: BinaryIO, data: bytes) -> None:
+    _send(outgoing, b"status=success\n")
+    pieces = (data[at : at + _PACKET_BYTES_MAX] for at in range(0, len(data), _PACKET_BYTES_MAX))
+    _send(outgoing, *pieces)
+    _send(outgoing)  # No news about the status.
+
+
+def _packets(incoming: BinaryIO) -> Iterator[bytes]:
+    """The packets up to the next flush packet, or the end."""
+    while True:
+        length = incoming.read(4)
+        if len(length) < 4 or length == b"0000":
+            return
+        yield incoming.read(int(length, 16) - 4)
+
+
+def _send(outgoing: BinaryIO, *packets: bytes) -> None:
+    for packet in packets:
+        outgoing.write(b"%04x" % (len(packet) + 4) + packet)
+    outgoing.write(b"0000")
+    outgoing.flush()
+
+
+if __name__ == "__main__":
+    serve(Path.cwd(), sys.stdin.buffer, sys.stdout.buffer)
