@@ -45,7 +45,7 @@ class Redactor:
     """Finds and replaces secrets; it has no state, so any number of threads may share one.
 
     `patterns` are more kinds of secrets, each an expression of RE2; its first group is the secret
-    if it has one. `allow` are secrets to leave alone: the very text, or an expression for all of it.
+    if it has one. `allow` are secrets to leave alone: the text, or an expression for all of it.
 
     Raises:
         SettingsError: a pattern cannot be read; the text names it.
@@ -140,7 +140,7 @@ def _pattern(name: str, text: str) -> Pattern:
         pattern = compiled(text)
     except ValueError as error:
         raise SettingsError(
-            f"redact_patterns.{name} is no expression that RE2 can read ({error}): mend or remove it"
+            f"redact_patterns.{name} is no expression that RE2 reads ({error}): mend or remove it"
         ) from None
     if pattern.search(b"") is not None:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""The regular expressions that run over whole lines: RE2, whose time is linear whatever the input."""
+"""The regular expressions that run over whole lines: RE2, which takes linear time on any input."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A line of JSON as the text it stands for, and the way back to its bytes.
 
-Some writers escape more than they have to (`\\/`, `\\u0026`). A secret written so is found in a view
-in which those few escapes are undone; where it lies in the line is told by `View.raw`.
+Some writers escape more than they have to (`\\/`, `\\u0026`). A secret written so is found in a
+view in which those few escapes are undone; where it lies in the line is told by `View.raw`.
 """
 
 from __future__ import annotations

@@ -31,15 +31,19 @@ _NAME = (
     r"|connection_?string|dsn|[_-]sas"
     rf"|(?:{'|'.join(_KEYS.split())})[ _.-]?keys?|[A-Z0-9]_KEY|keytab)"
 )
-_TAIL = r"(?:[_.-]?(?:value|string|text|plain(?:text)?|base|prod(?:uction)?|dev|test|live|staging|hex|b64|base64|key|hash_?salt|salt|v?[0-9]{1,2}))*"
+_TAIL = (
+    r"(?:[_.-]?(?:value|string|text|plain(?:text)?|base|prod(?:uction)?|dev|test|live|staging|hex|b64"
+    r"|base64|key|hash_?salt|salt|v?[0-9]{1,2}))*"
+)
 _QUOTE = r"\\*[\"'`]"
 _GAP = r"(?:[ \t]|\\+[nrt])*"
 _SIGN = (
     rf"(?:{_QUOTE})?[\])!?]?{_GAP}(?::=|=>|={{1,3}}|:{{1,2}}|\|\||\?\?|>|[ \t]is[ \t:])"
     # `{"name": "DB_PASSWORD", "value": "..."}` and its relatives in YAML and XML.
-    rf"|(?:{_QUOTE})?[/]?[,;]?(?:[ \t\r\n+,-]|\\+[nrt]|{_QUOTE})*(?:[a-z]+[_-]?)?(?:value|default)"
+    rf"|(?:{_QUOTE})?[/]?[,;]?(?:[ \t\r\n+,{{-]|\\+[nrt]|{_QUOTE})*(?:[a-z]+[_-]?)?(?:value|default)"
     rf"(?:{_QUOTE})?[ \t]*[:=]"
-    rf"|{_QUOTE},[ \t]*"
+    r"|</key>(?:[ \t\r\n]|\\+[nrt])*<string>"
+    rf"|{_QUOTE},[ \t]*|\("
 )
 
 
@@ -62,11 +66,11 @@ _WORD = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _HARMLESS_BEFORE = frozenset(
     b"""
     arrow bos budget by bypass cache cancel cancellation cls compass completion context continuation
-    count csrf current cursor dedup dict donkey end eos first foreign group hash hot i18n idempotency
+    count csrf current cursor dedup dict donkey end eos first foreign group hash hot idempotency
     index input json keyboard last lex lookup map mask max min model monkey new next num object
     output pad page parse partition per prev previous primary prompt public publishable query react
-    reasoning resume row s3 sep shortcut sort special start stop sync syntax thinking total translation
-    trial turkey unk usage xsrf
+    reasoning resume row s3 sep shortcut sort special start stop sync syntax thinking total
+    translation trial turkey unk usage xsrf
     """.split()
 )
 """Before `token`, `key` or `pass`: then it is one of the many harmless things of that name."""
@@ -75,17 +79,19 @@ _PASSWORDS = frozenset(
 )
 _WEAK = frozenset(b"auth key cookie pass creds cred credential credentials dsn keytab is".split())
 _LINE = re.compile(
-    rb"(?:^|[\n\r]|\\[nr]|[\"'`]|\xe2\x86\x92|\\t|\t)[ +>-]*(?:export |set |setx |ENV |ARG |env |-e |declare -x |SET |\$env:)?[ ]*\Z"
+    rb"(?:^|[\n\r]|\\[nr]|[\"'`]|\xe2\x86\x92|\\u2192|\\t|\t)[ +>-]*"
+    rb"(?:export |set |setx |ENV |ARG |env |-e |declare -x |SET |\$env:)?[ ]*\Z"
 )
 _SPACE = re.compile(rb"(?:[ \t]|\\+t)*")
 _TYPED = re.compile(
     rb"[ \t]*(?:[A-Za-z_][\w.]{0,30}(?:\[[\w., |]{0,40}\])?(?:[ ]?\|[ ]?\w{1,20})?[ ]?=[ ]?)"
 )
 _CALL = re.compile(
-    rb"(?:(?:[A-Z]\w{0,24}|str|bytes|Buffer\.from|[\w.]{0,20}[sS](?:ecret|tring)\w{0,12})\(|[fbru@]{1,2}(?=\\*[\"']))?[ ]?(\\*)([\"'`])"
+    rb"(?:(?:[A-Z]\w{0,24}|str|bytes|Buffer\.from|[\w.]{0,20}[sS](?:ecret|tring)\w{0,12})\("
+    rb"|[fbru@]{1,2}(?=\\*[\"']))?[ ]?(\\*)([\"'`])"
 )
 _SCHEME = re.compile(
-    rb"(?i)(?:bearer|basic|token|apikey|api-key|digest|negotiate|key|splunk|bot|ssws|zoho-oauthtoken)[ ]+"
+    rb"(?i)(?:bearer|basic|token|apikey|api-key|digest|negotiate|key|splunk|bot|ssws)[ ]+"
 )
 # At most four parts, so that a name repeated a million times is not read a million times.
 _BARE = re.compile(
@@ -95,6 +101,8 @@ _BARE = re.compile(
 _WIDE = re.compile(rb"[^\s\"'`\\\x00\xe2]+")
 # In a sentence a secret has a digit, and more than digits.
 _TELLING = re.compile(rb"[\\\"'`]{0,4}(?=[^\s\d]{0,80}\d)(?=\S{0,80}[A-Za-z])\S{6}")
+_ELEMENT = re.compile(rb"([^<>\s\"'`\\\x00]+)</")
+_IN_A_LIST = re.compile(rb"[A-Za-z0-9*]:\Z")  # An ARN or URN: a:b:secret:name.
 _BACKSLASH = ord("\\")
 _ENV = re.compile(rb"[A-Z][A-Z0-9_]+")
 
@@ -108,20 +116,26 @@ def value_after(text: bytes, start: int, end: int) -> Value | None:
         words[-1] in (b"token", b"key", b"pass") and _HARMLESS_BEFORE & {*words[-2:-1]}
     ):
         return None
-    if b"public" in words or (sign == b":" == text[first - 1 : first]):  # a:b:secret:name, an ARN.
+    if b"public" in words or (sign == b":" and _IN_A_LIST.search(text, max(0, first - 2), first)):
         return None
-    trust = Trust.HINT if sign.endswith(b",") else _trust(words, sign)
+    trust = _trust(text[first:last], words, sign)
     kind = "password" if {*words} & _PASSWORDS and b"secret" not in words else "secret"
     at = _SPACE.match(text, end).end()  # type: ignore[union-attr]
     if sign.endswith(b":") and (typed := _TYPED.match(text, at, at + 100)):
         at = typed.end()
-    if sign.startswith(b"is") and not _TELLING.match(text, at):
+    is_loose = sign.startswith(b"is") or (sign.endswith(b",") and trust is Trust.PASSWORD)
+    if is_loose and not _TELLING.match(text, at):
         return None
     if quoted := _CALL.match(text, at, at + 64):
         found = _quoted(text, quoted.end(), len(quoted[1]), quoted[2])
         return found and _judged(text, Value(kind, *found), trust, words)
-    if sign.endswith(b","):
+    if sign.endswith((b",", b"(")):
         return None
+    if sign.endswith(b">"):
+        element = _ELEMENT.match(text, at, at + VALUE_BYTES_MAX)
+        return element and _judged(text, Value(kind, *element.span(1)), trust, words)
+    if scheme := _SCHEME.match(text, at):
+        at = scheme.end()
     if at == end and sign == b"=" and _ENV.fullmatch(text, first, last):
         line = _LINE.search(text, max(0, first - 24), first)
         if line and (match := _WIDE.match(text, at, at + LINE_BYTES_MAX)):
@@ -130,7 +144,7 @@ def value_after(text: bytes, start: int, end: int) -> Value | None:
     if match is None:
         return None
     follow = text[match.end() : match.end() + 1]
-    if follow in (b"(", b"[", b"{") or (sign.endswith(b">") and follow != b"<"):
+    if follow in (b"(", b"[", b"{"):
         return None
     return _judged(text, Value(kind, *match.span()), trust, words)
 
@@ -145,10 +159,13 @@ def _name_around(text: bytes, start: int) -> tuple[int, int]:
     return first, after.end() if after else start
 
 
-def _trust(words: list[bytes], sign: bytes) -> Trust:
-    if len(words) == 1 and words[0] in _WEAK:
+def _trust(name: bytes, words: list[bytes], sign: bytes) -> Trust:
+    is_password = bool({*words} & _PASSWORDS)
+    if sign.endswith(b"(") or (sign.endswith(b",") and not is_password):
         return Trust.HINT
-    return Trust.PASSWORD if {*words} & _PASSWORDS else Trust.NAMED
+    if len(words) == 1 and words[0] in _WEAK and name + sign != b"PASS=":
+        return Trust.HINT
+    return Trust.PASSWORD if is_password else Trust.NAMED
 
 
 def _quoted(text: bytes, start: int, depth: int, quote: bytes) -> tuple[int, int] | None:
@@ -158,7 +175,7 @@ def _quoted(text: bytes, start: int, depth: int, quote: bytes) -> tuple[int, int
     """
     level = _level(depth)
     at = start
-    while 0 <= (found := text.find(quote, at, start + VALUE_BYTES_MAX)):
+    while (found := text.find(quote, at, start + VALUE_BYTES_MAX)) >= 0:
         first = found
         while first > start and text[first - 1] == _BACKSLASH:
             first -= 1

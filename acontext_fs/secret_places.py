@@ -19,7 +19,8 @@ SIGNED = r"(?i:[?&;](?:sig|x-amz-signature|x-goog-signature|x-amz-security-token
 FLAG = (
     r"(?:(?:[ \t]|\\+[nrt])(?:-u|--user|--proxy-user|-U)[ =]?(?:\\*[\"'])?[^\s\"'\\:=/]+:"
     r"|(?i:(?:password|identified by)[ ]+)'"
-    r"|(?:--?[A-Za-z0-9-]*|(?:\b|\\[nrt])(?:ENV|ARG|setx)[ ]+|\bconfigure set[ ]+[a-z_.]*|\bsecret set[ ]+)"
+    r"|(?:--?[A-Za-z0-9-]*|(?:\b|\\[nrt])(?:ENV|ARG|setx|set -[a-zA-Z]+)[ ]+"
+    r"|\bconfigure set[ ]+[a-z_.]*|\bsecret set[ ]+)"
     r"(?i:[a-z0-9_]*(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|[_-]key|apikey))[ ]+)"
 )
 COMMAND = r"(?:\b|\\[nrt])(?:sshpass|mysql[a-z]*|mariadb|login|machine|curl)[ ]"
@@ -50,7 +51,7 @@ def in_url(text: bytes, start: int) -> Iterator[Place]:
         return
     user, colon, password, host = match.groups()
     if colon and password:
-        weak = password == user or _EXAMPLE_HOST.search(host) and not looks_random(password)
+        weak = password == user or (_EXAMPLE_HOST.search(host) and not looks_random(password))
         if len(password) >= 3 and not weak and not is_placeholder(password):
             yield Place("url-password", match.start(3), match.end(3))
     if looks_random(user) and len(user) >= 20 and not _PUBLIC_USER.search(host):
@@ -71,22 +72,20 @@ def in_header(text: bytes, start: int) -> Iterator[Place]:
         decoded = opened(value)
         if b":" in decoded and not is_placeholder(decoded.partition(b":")[2]):
             yield Place("basic-auth", match.start(2), end)
-    elif (
-        len(value) >= 16
-        and is_secret(value, Trust.NAMED)
-        or len(value) > 40
-        and looks_random(value)
+    elif (len(value) >= 16 and is_secret(value, Trust.NAMED)) or (
+        len(value) > 40 and looks_random(value)
     ):
         yield Place("bearer-token", match.start(2), end)
 
 
+_LINE_END = re.compile(rb"\\[nr]|[\n\r]")
 _CRUMB = re.compile(rb"([\w.-]{1,80})=([^;\s\"'\\,\x00=]{12,4096}={0,2})")
 _SESSION = re.compile(rb"(?i)sess|sid|auth|token|jwt|login|remember|csrf|xsrf|identity|secret|key")
 
 
 def in_cookie(text: bytes, start: int) -> Iterator[Place]:
     """The values of a cookie header that let somebody in."""
-    stop = re.compile(rb"\\[nr]|[\n\r]").search(text, start, start + 4096)
+    stop = _LINE_END.search(text, start, start + 4096)
     for match in _CRUMB.finditer(text, start, stop.start() if stop else start + 4096):
         named = _SESSION.search(match[1])
         if is_placeholder(match[2]) or not looks_random(match[2].replace(b"%", b"")):
@@ -124,7 +123,8 @@ _LOGIN = re.compile(
     sshpass\ +-p\ *(?:\\*["'])?(?P<a>[^\s"'\\]+)
   | (?:mysql[a-z]*|mariadb)\ (?:[^\n\\|;&]{0,160}?\ )??-p(?:\\*["'])?(?P<b>[^\s"'\\]+)
   | login\ [^\n\\|;&]{0,160}?\ -p\ +(?:\\*["'])?(?P<c>[^\s"'\\]+)
-  | (?:machine\ +[^\s\\]+(?:\s|\\+[nrt])+)?login\ +[^\s\\]+(?:\s|\\+[nrt])+password\ +(?P<d>[^\s"'\\]+)
+  | (?:machine\ +[^\s\\]+(?:\s|\\+[nrt])+)?
+    login\ +[^\s\\]+(?:\s|\\+[nrt])+password\ +(?P<d>[^\s"'\\]+)
     """
 )
 _CURL_COOKIE = re.compile(rb"curl [^\n\\|;&]{0,200}?-b[ =]")
@@ -140,13 +140,16 @@ def in_command(text: bytes, start: int) -> Iterator[Place]:
         yield from in_cookie(text, match.end())
 
 
-_ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY(?: BLOCK)?-----")
+_ARMOUR = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|Private-Lines: [0-9]+")
 _BODY = re.compile(rb"[A-Za-z0-9+/=]{16,}")
 _PIECE = re.compile(
-    rb"(?:[^A-Za-z0-9+/=]|\\[nrt]|[0-9]{1,6}(?:\\t|\t|\xe2\x86\x92|[ ]?\|)){0,60}[A-Za-z0-9+/=]{20,}"
+    rb"(?:[^A-Za-z0-9+/=]|\\[nrt]|[0-9]{1,6}(?:\\+t|\t|\xe2\x86\x92|\\+u2192|[ ]?\|)){0,60}"
+    rb"[A-Za-z0-9+/=]{20,}"
 )
+_LAST_PIECE = re.compile(rb"(?:\\[nr]|\s){0,4}[A-Za-z0-9+/=]{1,64}")
 _FIELDS = re.compile(
-    rb"(?:\\[nr]|[\s\"',+>|])*(?:(?:Proc-Type|DEK-Info|Version|Comment): ?[\w ,.:/-]{1,80}(?:\\[nr]|[\s])*)+"
+    rb"(?:\\[nr]|[\s\"',+>|])*"
+    rb"(?:(?:Proc-Type|DEK-Info|Version|Comment): ?[\w ,.:/-]{1,80}(?:\\[nr]|[\s])*)+"
 )
 
 
@@ -154,9 +157,7 @@ def in_private_key(text: bytes, start: int) -> Iterator[Place]:
     """A private key, up to its end, or as far as it goes where it was cut."""
     head = _ARMOUR.match(text, start)
     if head is None:
-        head = re.compile(rb"Private-Lines: \d+").match(text, start)
-        if head is None:
-            return
+        return
     limit = start + KEY_BYTES_MAX
     again = text.find(b"-----BEGIN", head.end(), limit)
     limit = again if again > 0 else limit
@@ -179,7 +180,7 @@ def _cut_end(text: bytes, start: int, limit: int) -> int:
     at = fields.end() if fields else start
     while match := _PIECE.match(text, at, limit):
         at = match.end()
-    tail = re.compile(rb"(?:\\[nr]|\s){0,4}[A-Za-z0-9+/=]{1,64}").match(text, at, limit)
+    tail = _LAST_PIECE.match(text, at, limit)
     return tail.end() if tail and at > start else at
 
 

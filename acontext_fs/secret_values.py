@@ -107,7 +107,7 @@ def is_placeholder(value: bytes) -> bool:
     if any(lowered in sequence for sequence in _SEQUENCES):
         return True
     digits = sum(48 <= byte < 58 for byte in value)
-    return digits <= 4 and all(_is_stand_in(word) for word in words)
+    return digits <= 1 and all(_is_stand_in(word) for word in words)
 
 
 def _is_stand_in(word: bytes) -> bool:
@@ -140,7 +140,8 @@ def looks_random(value: bytes) -> bool:
     known = _known_pairs(value)
     if not digits:
         return size >= 16 and known < 0.5
-    return (len(runs) >= 3 and known < 0.58 or bool(_HEX.fullmatch(value))) and digits < 0.95 * size
+    is_wild = len(runs) >= 3 and known < 0.58
+    return (is_wild or _HEX.fullmatch(value) is not None) and digits < 0.95 * size
 
 
 def _known_pairs(value: bytes) -> float:

@@ -46,6 +46,21 @@ Host = Annotated[str, Field(pattern=r"^([^\s:/]+|\[[0-9a-fA-F:.]+\])$")]
 Origin = Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://[^\s/]+$")]
 _FROM_ARRAY = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
+Filled = Annotated[str, Field(min_length=1)]
+
+
+def _from_json(value: object) -> object:
+    """A table, which the environment can only hold as the text of a JSON object."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON object ({error})") from None
+
+
+_FROM_JSON = BeforeValidator(_from_json)
+
 
 class Settings(BaseModel):
     """Everything that can be set, with its default. Times are in seconds."""
@@ -74,8 +89,8 @@ class Settings(BaseModel):
     api_token: Annotated[str, Field(pattern=r"^[!-~]*$", repr=False)] = ""
     api_allowed_hosts: Annotated[tuple[Host, ...], _FROM_ARRAY] = ()
     api_cors_origins: Annotated[tuple[Origin, ...], _FROM_ARRAY] = ()
-    redact_patterns: dict[str, str] = {}
-    redact_allow: Annotated[tuple[str, ...], _FROM_ARRAY] = ()
+    redact_patterns: Annotated[dict[str, Filled], _FROM_JSON] = {}
+    redact_allow: Annotated[tuple[Filled, ...], _FROM_ARRAY] = ()
     keep_blobs: bool = True
     blob_bytes_min: Natural = 32 * 1024
     blob_bytes_max: Natural = 20 * 1024 * 1024

@@ -6,6 +6,7 @@ a bare repository, is asked in the same way as the folder on disk.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -92,8 +93,11 @@ class Worktree:
 
     commit = ""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, remembered_lines_max: int = 0) -> None:
+        """What `clean` scanned may be remembered, so that whoever asks next need not scan again."""
         self.root = root
+        self._remembered_max = remembered_lines_max
+        self._remembered: set[bytes] = set()
         self.layout = Layout(root)
         self._real_root = os.path.realpath(root)
         self._prefix = f"{root}{os.sep}"
@@ -118,7 +122,15 @@ class Worktree:
             raise StoreError(f"cannot read {place}: {files.reason(error)}") from error
 
     def clean(self, line: bytes) -> bytes:
-        return self._redactor.clean(line).data
+        if not self._remembered_max:
+            return self._redactor.clean(line).data
+        if _name(line) in self._remembered:
+            return line
+        data = self._redactor.clean(line).data
+        if len(self._remembered) >= self._remembered_max:
+            self._remembered.clear()
+        self._remembered.add(_name(data))
+        return data
 
     @cached_property
     def _redactor(self) -> Redactor:
@@ -150,6 +162,10 @@ class Worktree:
 
     def space_names(self) -> list[str]:
         return self.layout.space_names()
+
+
+def _name(line: bytes) -> bytes:
+    return hashlib.blake2b(line, digest_size=16).digest()
 
 
 def _stamp(status: os.stat_result) -> Stamp:

@@ -45,10 +45,13 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
-    """The whole store. `daemon` says who owns it ("" nobody), `waiting` what all waits for."""
+    """The whole store. `daemon` says who owns it ("" nobody), `waiting` what all waits for, and
+    `not_captured` which files of attached agents are not taken in, with the reason.
+    """
 
     daemon: str
     waiting: str
+    not_captured: tuple[str, ...]
     misplaced: tuple[str, ...]
     sessions: tuple[SessionStatus, ...]
 
@@ -62,11 +65,22 @@ def of_store(store: Store, chosen: list[Session] | None = None) -> StoreStatus:
     return StoreStatus(
         daemon=who,
         waiting=str(state.get("waiting", "")) if who else "",
+        not_captured=_not_captured(state) if who else (),
         misplaced=tuple(sessions.misplaced(store.layout)),
         sessions=tuple(
             _of_session(store, place, told.get(place.session_path, {}), alive=bool(who))
             for place in sorted(places)
         ),
+    )
+
+
+def _not_captured(state: Mapping[str, Any]) -> tuple[str, ...]:
+    found = state.get("capture")
+    troubles = found.get("trouble") if isinstance(found, dict) else None
+    return tuple(
+        f"{one.get('path')}: {one.get('reason')}"
+        for one in (troubles if isinstance(troubles, list) else ())
+        if isinstance(one, dict)
     )
 
 

@@ -16,10 +16,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import asking
+import capturing
 import commits
 import growth
 import idle
 import latency
+import redaction
 import serving
 import startup
 import tailing
@@ -27,6 +29,8 @@ from harness import Spent, machine, table
 
 BENCHMARKS = {
     "asking": asking.rows,
+    "capturing": capturing.rows,
+    "redaction": redaction.rows,
     "commits": commits.rows,
     "tailing": tailing.rows,
     "latency": latency.rows,

@@ -44,6 +44,11 @@ class Limits:
         return dataclasses.replace(self, max_turns=self.backlog_turns)
 
     @property
+    def unbounded(self) -> Limits:
+        """The limits where no tasks are taken: nothing but BATCH_LINES_MAX."""
+        return dataclasses.replace(self, max_turns=BATCH_LINES_MAX)
+
+    @property
     def batch_max(self) -> int:
         """The largest batch, in messages."""
         return self.max_turns + self.max_overflow

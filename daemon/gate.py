@@ -34,6 +34,11 @@ PASSING_SECONDS = 10.0
 """How long a lock may be held before those who wait for a flush are told of it."""
 
 
+REMEMBERED_LINES_MAX = 100_000
+"""Of so many lines it is remembered that they hold no secret: what is captured, read and committed
+is scanned once. About 10 MB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something a person watching would want to see."""
@@ -50,7 +55,7 @@ class Gate:
     def __init__(self, store: Store, report: Callable[[Event], None]) -> None:
         self.store = store
         self.history = History(store.root, store.clock)
-        self.worktree = Worktree(store.root)
+        self.worktree = Worktree(store.root, REMEMBERED_LINES_MAX)
         self.reason = ""
         self.paused = ""
         """Why nothing may be committed for a while; set while git packs the repository."""

@@ -245,10 +245,11 @@ class Service:
     def _take_requests(self) -> None:
         known = {waiting.request.id for waiting in self._open}
         for request in requests.pending(self.store.layout):
-            if request.id in known:
+            captures = request.action == "capture"
+            if request.id in known or (captures and self.capture is None):
                 continue
             self._rescan()
-            if request.action == "capture":
+            if captures:
                 self._open.append(_Open(request, [], {}))
                 continue
             chosen = self.pipeline.roster.select(request.sessions)
@@ -260,8 +261,8 @@ class Service:
         answered = False
         for waiting in list(self._open):
             if waiting.request.action == "capture":
-                if self.capture is None or self.capture.is_idle:
-                    self._reply(waiting, self.capture.problems() if self.capture else [])
+                if self.capture is not None and self.capture.is_idle:
+                    self._reply(waiting, self.capture.problems())
                     answered = True
                 continue
             learn_only = waiting.request.action == "learn"

@@ -127,6 +127,8 @@ class Tracked:
 
     def within(self, limits: Limits) -> Limits:
         """The limits for this session as it is."""
+        if not self.progress.is_tracked:
+            return limits.unbounded
         return limits.behind(self.size - self.progress.cursor.offset)
 
     def batch_due_at(self, limits: Limits) -> float | None:

@@ -230,7 +230,8 @@ def test_every_setting_is_documented_with_its_variable_and_default_and_nothing_e
     for key, field in Settings.model_fields.items():
         default, variable, meaning = rows[key]
         assert f"`{settings.variable_of(key)}`" in variable, key
-        assert default == ("none" if field.default in ("", ()) else f"`{field.default}`"), key
+        shown = str(field.default).lower() if field.annotation is bool else field.default
+        assert default == ("none" if field.default in ("", ()) else f"`{shown}`"), key
         assert len(meaning) > 20, key
 
 
@@ -285,3 +286,48 @@ def test_meta_holds_what_json_can_say(tmp_path, number):
     assert str(error.value).startswith(f"meta from {path} is ")
     path.write_text(f"[meta]\nx = [{{y = {number}.0, z = 2026-01-01}}]\n")
     assert settings.load_space(path).meta["x"][0]["y"] == float(number)
+
+
+def test_what_is_redacted_and_kept_is_set_in_the_file_and_the_environment(file):
+    file.write_text(
+        'redact_allow = ["a,b"]\nkeep_blobs = false\n[redact_patterns]\nown = "x-[0-9]+"\n'
+    )
+    found = settings.load(file, {})
+    assert found.redact_patterns == {"own": "x-[0-9]+"}
+    assert (found.redact_allow, found.keep_blobs) == (("a,b",), False)
+    environment = {
+        "ACONTEXT_FS_REDACT_PATTERNS": '{"other": "y+"}',
+        "ACONTEXT_FS_REDACT_ALLOW": "one, two",
+        "ACONTEXT_FS_KEEP_BLOBS": "true",
+        "ACONTEXT_FS_BLOB_BYTES_MAX": "5",
+    }
+    found = settings.load(file, environment)
+    assert found.redact_patterns == {"other": "y+"}
+    assert (found.redact_allow, found.keep_blobs) == (("one", "two"), True)
+    assert found.blob_bytes_max == 5
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "redact_patterns = 'x'",
+        "redact_patterns = {own = 4}",
+        "redact_patterns = {own = ''}",
+        "redact_allow = 'x'",
+        "redact_allow = ['']",
+        "keep_blobs = 'no'",
+        "blob_bytes_min = -1",
+        "blob_bytes_max = 1.5",
+    ],
+)
+def test_a_wrong_setting_of_redaction_is_said_with_its_place(file, line):
+    file.write_text(line)
+    with pytest.raises(SettingsError, match=f"^{line.split()[0]} from {re.escape(str(file))} is "):
+        settings.load(file, {})
+
+
+def test_patterns_in_the_environment_have_to_be_an_object(file):
+    with pytest.raises(SettingsError, match="no JSON object"):
+        settings.load(file, {"ACONTEXT_FS_REDACT_PATTERNS": "x+"})
+    with pytest.raises(SettingsError, match="redact_patterns from the environment"):
+        settings.load(file, {"ACONTEXT_FS_REDACT_PATTERNS": "[]"})

@@ -62,6 +62,8 @@ def _print_store(store: Store, found: StoreStatus) -> None:
     click.echo(f"sessions {len(found.sessions)}{f' ({states})' if states else ''}")
     if found.waiting:
         click.echo(f"waiting  {show.plain(found.waiting)}")
+    for what in found.not_captured:
+        click.echo(f"not captured {show.plain(what)}")
     for what in found.misplaced:
         click.echo(f"not read {show.plain(what)}")
 

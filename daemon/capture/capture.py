@@ -81,7 +81,7 @@ class Capture:
         self._moved = {entry.identity: path for path, entry in entries.items()}
         for entry in entries.values():
             if any(map(self._fell_behind, entry.stored.values())):
-                entry.found = None
+                entry.found, entry.again = None, True
 
     def _fell_behind(self, stored: Stored) -> bool:
         """Whether a session is shorter than it was, as after a power cut (a removed one stays)."""

@@ -17,7 +17,7 @@ HEAVY = ("pygit2", "duckdb", "openai", "fastapi", "rich", "watchdog", "pydantic"
 
 def test_the_commands_are_those_that_are_promised():
     promised = "demo init up daemon append flush learn status sessions messages tasks skills log"
-    promised += " serve search sql index"
+    promised += " serve search sql index attach detach sources import prune doctor"
     assert sorted(promised.split()) == COMMANDS
 
 
@@ -30,7 +30,7 @@ def test_every_command_has_help(run, command):
     assert run(*([command] if command else []), "-h").out == done.out
 
 
-@pytest.mark.parametrize("command", ["status", "sessions", "messages", "tasks", "skills", "log"])
+@pytest.mark.parametrize("command", ["status", "sessions", "messages", "tasks", "skills", "log", "sources", "doctor"])
 def test_every_reading_command_has_json(run, command):
     assert "--json" in run(command, "--help").out
 

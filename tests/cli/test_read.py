@@ -226,7 +226,7 @@ def test_status_as_json_and_as_text(run, session, store):
     found = run("status", "--json").json
     assert set(found) == {
         *("daemon", "waiting", "extractor", "tokens_today", "tokens_per_day"),
-        *("misplaced", "sessions"),
+        *("not_captured", "misplaced", "sessions"),
     }
     (one,) = found["sessions"]
     assert (one["space"], one["session_id"], one["path"]) == (

@@ -36,7 +36,9 @@ def read(*lines):
 
 
 def messages(records):
-    return [record for record in records if isinstance(record, Message)]
+    """What counts: nothing that was taken back."""
+    found = [record for record in records if isinstance(record, Message)]
+    return [one for one in found if "withdrawn" not in one.meta]
 
 
 def typed(records):

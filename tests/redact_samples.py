@@ -111,7 +111,7 @@ NAMED: dict[str, Draw] = {
 TEXTS = {
     "prose": "I set it up with {s} and it still fails with 401, can you look?",
     "tool output": "$ env | sort\nHOME=/home/dev\nSHELL=/bin/bash\nVALUE={s}\nTERM=xterm\n",
-    "numbered": "     1\u2192import os\n     2\u2192VALUE = '{s}'\n     3\u2192\n     4\u2192def main():\n",
+    "numbered": "  1\u2192import os\n  2\u2192VALUE = '{s}'\n  3\u2192\n  4\u2192def main():\n",
     "argument": "curl -s https://api.internal.io/v1/things?limit=5 -H 'X-Thing: {s}' | jq .",
     "code": 'client = Client("{s}", timeout=30)\nclient.run()\n',
     "list": "- first: 1\n- second: {s}\n",
