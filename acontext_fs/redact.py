@@ -17,21 +17,16 @@ import orjson
 from acontext_fs import secret_scan
 from acontext_fs.errors import RedactionError, SettingsError
 from acontext_fs.redact_engine import Pattern, compiled
-from acontext_fs.redact_escapes import View, in_strings, view_of, whole
+from acontext_fs.redact_escapes import Part, View, in_strings, view_of, whole
 from acontext_fs.secret_places import Place
 
 PASSES_MAX = 16
 """How often a line is searched again after secrets were taken out of it."""
-CHECKED_BYTES_MAX = 8 * 2**20
-"""Longer lines are not parsed to see whether they are JSON still."""
-
 _MARKER = re.compile(rb"\[REDACTED:[a-z0-9-]{1,40}:[0-9a-f]{4}\]")
 _KIND = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _HASH_KEY = b"acontext-fs redaction marker"
 _SPACING = re.compile(rb"(?:\\+[nrt]|[\s\"'+,\\])+")
 _BARE_QUOTE = re.compile(rb'(?<!\\)(?:\\\\)*"')
-_SIGNIFICANT = re.compile(rb"[A-Za-z0-9+/=]")
-_NUMBER_OF_KEY = re.compile(rb'(?<!\\)"\s*:\s*\Z')
 
 
 class Cleaned(NamedTuple):
@@ -81,8 +76,10 @@ class Redactor:
                 places = self._secrets(view)
                 if not places:
                     return Cleaned(data, tuple(kinds))
+                before, data = data, _replaced(data, view, places)
+                if data == before:  # What was found is the structure of the line, and no text.
+                    return Cleaned(data, tuple(kinds))
                 kinds += [place.kind for place in places]
-                data = _replaced(data, view, places)
         except (ValueError, OverflowError, RecursionError, MemoryError) as error:
             raise RedactionError(_SAID.format(error=type(error).__name__)) from error
         raise RedactionError(_SAID.format(error=f"secrets after {PASSES_MAX} searches"))
@@ -180,35 +177,22 @@ def _masked(view: View) -> View:
 def _replaced(line: bytes, view: View, places: list[Place]) -> bytes:
     spans = [whole(line, view.raw(place.start), view.raw(place.end)) for place in places]
     markers = [marker(place.kind, view.text[place.start : place.end]) for place in places]
-    parts = [_fragments(line, *span) for span in spans]
-    data = _joined(line, parts, markers)
-    if len(line) > CHECKED_BYTES_MAX or _is_json(data) or not _is_json(line):
+    is_apart = not any(_BARE_QUOTE.search(line, *span) for span in spans)
+    data = _joined(line, [[span] for span in spans], markers)
+    if (is_apart and _is_json(data)) or not _is_json(line):
         return data
+    # A secret that runs over several strings (a key, line by line in an array), or one outside.
     return _joined(line, in_strings(line, spans), markers)
 
 
-def _fragments(line: bytes, start: int, end: int) -> list[tuple[int, int]]:
-    """A secret that runs over several strings (a key, line by line in an array) in its parts."""
-    quotes = [match.end() - 1 for match in _BARE_QUOTE.finditer(line, start, end)]
-    if not quotes:
-        return [(start, end)]
-    edges = [start, *(edge for quote in quotes for edge in (quote, quote + 1)), end]
-    pairs = zip(edges[::2], edges[1::2], strict=True)
-    return [pair for pair in pairs if len(_SIGNIFICANT.findall(line, *pair)) >= 8]
-
-
-def _joined(line: bytes, parts: list[list[tuple[int, int]]], markers: list[bytes]) -> bytes:
+def _joined(line: bytes, parts: list[list[Part]], markers: list[bytes]) -> bytes:
     pieces: list[bytes] = []
     at = 0
     for fragments, mark in zip(parts, markers, strict=True):
-        for start, end in fragments:
-            if start < at:
-                continue
-            is_number = line[:1] in b"{[" and line[start:end].isdigit()
-            if is_number and _NUMBER_OF_KEY.search(line, max(0, start - 16), start):
-                mark = b'"' + mark + b'"'
-            pieces += (line[at:start], mark)
-            at = end
+        for start, end, *number in fragments:
+            if start >= at:
+                pieces += (line[at:start], b'"' + mark + b'"' if number else mark)
+                at = end
     pieces.append(line[at:])
     return b"".join(pieces)
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 _ESCAPE = re.compile(rb"\\+(?:/|u00([2-7][0-9a-fA-F]))")
 _KEPT = {b'"': b'\\"', b"\\": b"\\\\"}
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_VALUE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
+_QUOTE = ord('"')
 _ENDS_IN_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 
 
@@ -84,12 +85,17 @@ def _is_cut(line: bytes, at: int) -> bool:
     return len(match[0]) == 1 or line[at : at + 1] in b"0123456789abcdefABCDEF"
 
 
-def in_strings(line: bytes, spans: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
-    """For each span of a line of JSON, in order, the parts of it that lie within strings."""
-    parts: list[list[tuple[int, int]]] = [[] for _ in spans]
+Part = tuple[int, int] | tuple[int, int, bool]
+"""A piece of a line; a number that stands outside of strings has a third item."""
+
+
+def in_strings(line: bytes, spans: list[tuple[int, int]]) -> list[list[Part]]:
+    """For each span of a line of JSON, in order, the parts of it in strings, and the numbers."""
+    parts: list[list[Part]] = [[] for _ in spans]
     first = 0
-    for match in _STRING.finditer(line):
-        start, end = match.start() + 1, match.end() - 1
+    for match in _VALUE.finditer(line):
+        is_text = line[match.start()] == _QUOTE
+        start, end = (match.start() + 1, match.end() - 1) if is_text else match.span()
         while first < len(spans) and spans[first][1] <= start:
             first += 1
         if first == len(spans):
@@ -98,6 +104,6 @@ def in_strings(line: bytes, spans: list[tuple[int, int]]) -> list[list[tuple[int
         while at < len(spans) and spans[at][0] < end:
             low, high = max(start, spans[at][0]), min(end, spans[at][1])
             if low < high:
-                parts[at].append((low, high))
+                parts[at].append((low, high) if is_text else (start, end, True))
             at += 1
     return parts

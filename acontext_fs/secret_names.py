@@ -40,8 +40,8 @@ _GAP = r"(?:[ \t]|\\+[nrt])*"
 _SIGN = (
     rf"(?:{_QUOTE})?[\])!?]?{_GAP}(?::=|=>|={{1,3}}|:{{1,2}}|\|\||\?\?|>|[ \t]is[ \t:])"
     # `{"name": "DB_PASSWORD", "value": "..."}` and its relatives in YAML and XML.
-    rf"|(?:{_QUOTE})?[/]?[,;]?(?:[ \t\r\n+,{{-]|\\+[nrt]|{_QUOTE})*(?:[a-z]+[_-]?)?(?:value|default)"
-    rf"(?:{_QUOTE})?[ \t]*[:=]"
+    rf"|(?:{_QUOTE})?[/]?[,;]?(?:[ \t\r\n+,{{-]|\\+[nrt]|{_QUOTE})*(?:[a-z]+[_-]?)?"
+    rf"(?:value|default)(?:{_QUOTE})?[ \t]*[:=]"
     r"|</key>(?:[ \t\r\n]|\\+[nrt])*<string>"
     rf"|{_QUOTE},[ \t]*|\("
 )
@@ -123,7 +123,9 @@ def value_after(text: bytes, start: int, end: int) -> Value | None:
     at = _SPACE.match(text, end).end()  # type: ignore[union-attr]
     if sign.endswith(b":") and (typed := _TYPED.match(text, at, at + 100)):
         at = typed.end()
-    is_loose = sign.startswith(b"is") or (sign.endswith(b",") and trust is Trust.PASSWORD)
+    is_loose = sign.rstrip(b":").endswith(b"is") or (
+        sign.endswith(b",") and trust is Trust.PASSWORD
+    )
     if is_loose and not _TELLING.match(text, at):
         return None
     if quoted := _CALL.match(text, at, at + 64):
