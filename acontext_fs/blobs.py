@@ -31,6 +31,8 @@ TEXT_BYTES_MAX = 1024 * 1024
 """A text of a line that takes more bytes than this leaves it."""
 TEXT_CHARACTERS_KEPT = 2_000
 """How much of such a text stays in the line."""
+_PIECE_BYTES_MIN = 1024
+"""However little a blob may have, a piece of a text has room for so much."""
 _DECLARED_WITHIN_BYTES = 512
 """How far from the bytes their media type may stand."""
 
@@ -45,7 +47,9 @@ _DATA_URL = re.compile(
     rb"(?P<data>(?:[A-Za-z0-9+/_-]++|\\++/)++={0,2})"
 )
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_BRACE = re.compile(rb"[{}]")
+# Behind what was taken out already, a declaration is that one's.
+_OTHERS = re.compile(rb"[{}]|blob:[0-9a-f]{64}|\[left out: ")
+_LEFT_OUT = re.compile(rb"\[left out: [a-z]+/[a-z0-9.+-]+, ([0-9]{1,15}) bytes, sha256 ")
 _LINE_BREAK = re.compile(rb"\\+[rn]")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -93,7 +97,8 @@ class Blob(NamedTuple):
 
 class BlobLimits(NamedTuple):
     """What becomes of media: up to `bytes_min` they stay in the line, above `bytes_max` they are
-    left out for good, as all of them are without `keep`.
+    left out for good, as all of them are without `keep`. A text goes into as many blobs of
+    `bytes_max` as it takes.
     """
 
     bytes_min: int = 8 * 1024
@@ -123,7 +128,7 @@ def lighten(
     """The line (without its newline) with media and very large texts replaced by their names.
 
     Media become `blob:<sha256>.<ending>` (of a data: URL, the whole URL), a text its beginning and
-    a sentence that holds such a name; what is not kept becomes `[left out: ...]`. Text passes
+    a sentence that holds such names; what is not kept becomes `[left out: ...]`. Text passes
     through `clean_text` before it is stored or cut. The same line gives the same result, and the
     result, lightened again, itself.
     """
@@ -139,7 +144,7 @@ def lighten(
         line = _replaced(
             line,
             _texts(line, clean_text),
-            lambda heavy: orjson.dumps(_beginning(heavy, _put(heavy, space, limits, found))),
+            lambda heavy: orjson.dumps(_beginning(heavy, _put_text(heavy, space, limits, found))),
         )
     return Lightened(line, tuple(found.values()))
 
@@ -154,12 +159,41 @@ def _replaced(line: bytes, heavy: Iterator[_Heavy], name: Callable[[_Heavy], byt
 
 def _put(heavy: _Heavy, space: str, limits: BlobLimits, found: dict[str, Blob]) -> str:
     """Note the blob, unless it is not to be kept; return what names it in the line."""
-    digest = hashlib.sha256(heavy.data).hexdigest()
     if not limits.keep or len(heavy.data) > limits.bytes_max:
-        return f"[left out: {heavy.media_type}, {len(heavy.data)} bytes, sha256 {digest}]"
-    name = f"{digest}.{_ending(heavy.media_type)}"
-    found[name] = Blob(path_of(space, name), heavy.data)
+        return _left_out(heavy)
+    return _name(heavy.data, heavy.media_type, space, found)
+
+
+def _put_text(heavy: _Heavy, space: str, limits: BlobLimits, found: dict[str, Blob]) -> str:
+    """Note the blobs of a text, in order, unless they are not to be kept; return what says so."""
+    if not limits.keep:
+        return f"the rest of it is not kept: {_left_out(heavy)}"
+    pieces = list(_pieces(heavy.data, max(limits.bytes_max, _PIECE_BYTES_MIN)))
+    names = " ".join(_name(piece, heavy.media_type, space, found) for piece in pieces)
+    return f"the whole of it{', in this order' if len(pieces) > 1 else ''}: {names}"
+
+
+def _pieces(data: bytes, bytes_max: int) -> Iterator[bytes]:
+    """A text in pieces of at most so many bytes, none of which ends within a character."""
+    at = 0
+    while len(data) - at > bytes_max:
+        end = at + bytes_max
+        while data[end] & 0b1100_0000 == 0b1000_0000:  # It goes on with a character.
+            end -= 1
+        yield data[at:end]
+        at = end
+    yield data[at:]
+
+
+def _name(data: bytes, media_type: str, space: str, found: dict[str, Blob]) -> str:
+    name = f"{hashlib.sha256(data).hexdigest()}.{_ending(media_type)}"
+    found[name] = Blob(path_of(space, name), data)
     return f"blob:{name}"
+
+
+def _left_out(heavy: _Heavy) -> str:
+    digest = hashlib.sha256(heavy.data).hexdigest()
+    return f"[left out: {heavy.media_type}, {len(heavy.data)} bytes, sha256 {digest}]"
 
 
 # -- media ------------------------------------------------------------------------------------
@@ -202,8 +236,8 @@ def _filling_a_string(length_min: int) -> re.Pattern[bytes]:
 
 def _declared(line: bytes, start: int, end: int) -> str:
     """The media type that stands in the same object, "" if none does."""
-    before = _BRACE.split(line[max(0, start - _DECLARED_WITHIN_BYTES) : start])[-1]
-    after = _BRACE.split(line[end : end + _DECLARED_WITHIN_BYTES], 1)[0]
+    before = _OTHERS.split(line[max(0, start - _DECLARED_WITHIN_BYTES) : start])[-1]
+    after = _OTHERS.split(line[end : end + _DECLARED_WITHIN_BYTES], 1)[0]
     match = _DECLARED.search(before) or _DECLARED.search(after)
     return match[1].replace(b"\\", b"").decode("ascii").lower() if match else ""
 
@@ -280,10 +314,10 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _beginning(heavy: _Heavy, name: str) -> str:
+def _beginning(heavy: _Heavy, rest: str) -> str:
     # What a clean text begins with is clean: cut first, half a secret would not be recognised.
     start = heavy.data[: 4 * TEXT_CHARACTERS_KEPT].decode("utf-8", "ignore")[:TEXT_CHARACTERS_KEPT]
-    return f"{start}\n[this text has {len(heavy.data)} bytes; the whole of it: {name}]"
+    return f"{start}\n[this text has {len(heavy.data)} bytes; {rest}]"
 
 
 # -- where they are ---------------------------------------------------------------------------
@@ -309,6 +343,13 @@ def references(line: bytes) -> list[str]:
     if b"blob:" not in line:
         return []
     return [name.decode("ascii") for name in _REFERENCE.findall(line)]
+
+
+def left_out(line: bytes) -> list[int]:
+    """How many bytes each thing had that is not kept and that a line tells of, in order."""
+    if b"[left out: " not in line:
+        return []
+    return [int(count) for count in _LEFT_OUT.findall(line)]
 
 
 def read_blob(source: Source, space: str, name: str) -> bytes | None:

@@ -1,7 +1,7 @@
 """The filter that git runs on session files, so that no secret gets into an object by `git add`,
 and `git status` compares what git would store: the lines without their secrets.
 
-Git starts `python -m acontext_fs.git_filter` once a command and hands it one file after another.
+Git starts `python -P -m acontext_fs.git_filter` once a command and hands it one file after another.
 Protocol: gitattributes(5), "Long Running Filter Process", version 2. Checking out hands files
 through as they are. The filter is required: where it fails, git refuses to add the file.
 """
@@ -32,7 +32,8 @@ def install(root: Path) -> bool:
     """
     import pygit2
 
-    command = f"{shlex.quote(Path(sys.executable).as_posix())} -m acontext_fs.git_filter"
+    # Without -P a file of the repository that is called like a module would be run for it.
+    command = f"{shlex.quote(Path(sys.executable).as_posix())} -P -m acontext_fs.git_filter"
     wanted = {f"filter.{NAME}.process": command, f"filter.{NAME}.required": "true"}
     try:
         config = pygit2.Repository(str(root)).config
@@ -86,7 +87,7 @@ def _head(root: Path) -> Source | None:
 def _clean(data: bytes, source: Source, have: bytes | None) -> bytes:
     """What git is to store of a file; what it has already is not scanned again."""
     if have and data.startswith(have):
-        return have + redaction.cleaned(data[len(have) :], source.clean)
+        return redaction.continued(data, len(have), source.clean)
     return redaction.cleaned(data, source.clean)
 
 

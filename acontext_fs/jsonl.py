@@ -15,12 +15,23 @@ from typing import Any, NamedTuple
 import orjson
 
 MAX_RECOVERY_ATTEMPTS = 200
-"""How many places of one broken line are tried as the start of an object."""
+"""How many places of one broken line may look like the start of an object and be none."""
+MAX_OBJECTS = 100_000
+"""How many objects of one broken line are read; those inside a cut record are passed over."""
 DEPTH_MAX = 200
 """How deeply a record may be nested. The encoder ends at 254, and a record is wrapped in others."""
 
 _OBJECT_START = re.compile(r'\{\s*"')
 _RECORD_KEYS = frozenset({"role", "type", "blob", "$set", "$rewindTo", "projectHash"})
+_PIECES = frozenset(
+    {
+        *("text", "input_text", "output_text", "summary_text", "thinking", "redacted_thinking"),
+        *("tool_use", "tool_result", "toolCall", "image", "image_url", "input_image", "document"),
+        *("base64", "url", "ephemeral", "string", "object", "array", "number", "boolean"),
+    }
+)
+"""Types of what records are made of. None of it is a record by itself."""
+_BOM = b"\xef\xbb\xbf"
 _PIECE_BYTES = 1024 * 1024
 _DECODER = json.JSONDecoder()
 _TOO_DEEP = "nested too deeply"
@@ -97,26 +108,35 @@ def _recover(line: bytes) -> Decoded:
     text = line.replace(b"\0", b"").decode("utf-8", errors="replace")
     crowded = _is_crowded(line)
     values: list[dict[str, Any]] = []
-    position = 0
-    for _ in range(MAX_RECOVERY_ATTEMPTS):
+    position = failures = 0
+    for _ in range(MAX_OBJECTS):
         match = _OBJECT_START.search(text, position)
         if match is None:
             break
         try:
             value, end = _DECODER.raw_decode(text, match.start())
-            if crowded and is_deep(value):
+            is_record = _is_record(value)
+            if is_record and crowded and is_deep(value):
                 raise ValueError(_TOO_DEEP)
-            value = _clean(value)
+            value = _clean(value) if is_record else value
         except (ValueError, OverflowError, RecursionError):
             position = match.start() + 1
+            failures += 1
+            if failures >= MAX_RECOVERY_ATTEMPTS:
+                break
             continue
-        # Inside a cut record every nested object parses too; only a whole record counts.
-        if _RECORD_KEYS & value.keys():
+        position = end
+        if is_record:
             values.append(value)
-            position = end
-        else:
-            position = match.start() + 1
     return Decoded(tuple(values), problem)
+
+
+def _is_record(value: dict[str, Any]) -> bool:
+    """Whether an object is a record. Inside a cut record every nested object can be read too."""
+    if _RECORD_KEYS.isdisjoint(value):
+        return False
+    kind = value.get("type")
+    return "role" in value or not (isinstance(kind, str) and kind in _PIECES)
 
 
 def _problem(line: bytes) -> str:
@@ -128,6 +148,8 @@ def _problem(line: bytes) -> str:
         line.decode("utf-8")
     except UnicodeDecodeError as error:
         return f"invalid UTF-8 at byte {error.start}"
+    if line.startswith(_BOM):
+        return "a byte order mark in front of the line"
     try:
         value = json.loads(line)
     except RecursionError:
@@ -149,6 +171,8 @@ def is_deep(value: Any, depth_max: int = DEPTH_MAX) -> bool:
     """Whether `value` is nested beyond `depth_max`; does not recurse itself."""
     level = [value]
     for _ in range(depth_max):
+        if not level:
+            return False
         level = [
             child
             for item in level

@@ -14,6 +14,7 @@ _ESCAPE = re.compile(rb"\\+(?:/|u00([2-7][0-9a-fA-F]))")
 _KEPT = {b'"': b'\\"', b"\\": b"\\\\"}
 _VALUE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
 _QUOTE = ord('"')
+_DEEPER = re.compile(rb"u[0-9a-fA-F]{4}|[nrtbf]")
 _ENDS_IN_ESCAPE = re.compile(rb"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 
 
@@ -66,6 +67,8 @@ def whole(line: bytes, start: int, end: int) -> tuple[int, int]:
     for _ in range(6):
         if _is_cut(line, start):
             start -= 1
+    if line[start - 1 : start] == b"\\" and (escape := _DEEPER.match(line, start, end)):
+        start = escape.end()  # The escape of JSON within JSON has no room for a marker.
     for _ in range(6):
         if end < len(line) and _is_cut(line, end):
             end += 1

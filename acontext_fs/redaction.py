@@ -21,6 +21,18 @@ def cleaned(data: bytes, clean: Callable[[bytes], bytes]) -> bytes:
     return data if new == lines else b"\n".join(new)
 
 
+def continued(data: bytes, size: int, clean: Callable[[bytes], bytes]) -> bytes:
+    """Lines without their secrets, of which git has the first `size` bytes as they are: these are
+    not scanned, unless there are secrets behind them. Then all of it is, for by other rules than
+    those of its time git would not come to the same.
+
+    Raises:
+        RedactionError: a line cannot be scanned.
+    """
+    rest = data[size:]
+    return data if cleaned(rest, clean) is rest else cleaned(data, clean)
+
+
 def of_store(root: Layout) -> Redactor:
     """What cleans the sessions of the store at `root`, by its `acontext.toml`.
 

@@ -145,9 +145,10 @@ def value_after(text: bytes, start: int, end: int) -> Value | None:
     match = _BARE.match(text, at, at + VALUE_BYTES_MAX)
     if match is None:
         return None
-    follow = text[match.end() : match.end() + 1]
-    if follow in (b"(", b"[", b"{"):
+    if text[match.end() : match.end() + 1] in (b"(", b"[", b"{"):
         return None
+    if sign[:-1].endswith((b'"', b"'")) and match[0].lstrip(b"-").isdigit():
+        return None  # The marker is a text, and no number may become one.
     return _judged(text, Value(kind, *match.span()), trust, words)
 
 

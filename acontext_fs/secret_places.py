@@ -19,9 +19,10 @@ SIGNED = r"(?i:[?&;](?:sig|x-amz-signature|x-goog-signature|x-amz-security-token
 FLAG = (
     r"(?:(?:[ \t]|\\+[nrt])(?:-u|--user|--proxy-user|-U)[ =]?(?:\\*[\"'])?[^\s\"'\\:=/]+:"
     r"|(?i:(?:password|identified by)[ ]+)'"
-    r"|(?:--?[A-Za-z0-9-]*|(?:\b|\\[nrt])(?:ENV|ARG|setx|set -[a-zA-Z]+)[ ]+"
-    r"|\bconfigure set[ ]+[a-z_.]*|\bsecret set[ ]+)"
-    r"(?i:[a-z0-9_]*(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|[_-]key|apikey))[ ]+)"
+    # No star at a dash: there may be dashes everywhere, and each would be followed to the end.
+    r"|(?:-[a-z]{0,8}|(?:\b|\\[nrt])(?:ENV|ARG|setx|set -[a-zA-Z]{1,4})[ ]+[A-Za-z0-9_]{0,40}"
+    r"|\bconfigure set[ ]+[a-z_.]{0,40}|\bsecret set[ ]+[A-Za-z0-9_]{0,40})"
+    r"(?i:(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|[_-]key|apikey))[ ]+)"
 )
 COMMAND = r"(?:\b|\\[nrt])(?:sshpass|mysql[a-z]*|mariadb|login|machine|curl)[ ]"
 KEY = r"(?:-----BEGIN [A-Z0-9 ]*PRIVATE KEY|Private-Lines: [0-9]+)"
@@ -78,20 +79,28 @@ def in_header(text: bytes, start: int) -> Iterator[Place]:
         yield Place("bearer-token", match.start(2), end)
 
 
-_LINE_END = re.compile(rb"\\[nr]|[\n\r]")
-_CRUMB = re.compile(rb"([\w.-]{1,80})=([^;\s\"'\\,\x00=]{12,4096}={0,2})")
+_COOKIES = re.compile(rb"[ \t]*(?:\\*[\"'`\[])?([^\"'`\\\n\r\x00]{12,2048})")
+_CRUMB = re.compile(rb"[ ]*([\w.-]{1,80})=([^;\s,]{12,2048})[ ]*")
 _SESSION = re.compile(rb"(?i)sess|sid|auth|token|jwt|login|remember|csrf|xsrf|identity|secret|key")
 
 
 def in_cookie(text: bytes, start: int) -> Iterator[Place]:
     """The values of a cookie header that let somebody in."""
-    stop = _LINE_END.search(text, start, start + 4096)
-    for match in _CRUMB.finditer(text, start, stop.start() if stop else start + 4096):
-        named = _SESSION.search(match[1])
-        if is_placeholder(match[2]) or not looks_random(match[2].replace(b"%", b"")):
-            continue
-        if named or len(match[2]) >= 24:
-            yield Place("cookie", *match.span(2))
+    header = _COOKIES.match(text, start)
+    if header is None:
+        return
+    at = header.start(1)
+    for crumb in header[1].split(b";"):
+        match = _CRUMB.fullmatch(crumb)
+        if match and _lets_in(match[1], match[2]):
+            yield Place("cookie", at + match.start(2), at + match.end(2))
+        at += len(crumb) + 1
+
+
+def _lets_in(name: bytes, value: bytes) -> bool:
+    if is_placeholder(value) or not looks_random(value.replace(b"%", b"")):
+        return False
+    return len(value) >= 24 or _SESSION.search(name) is not None
 
 
 _SIGNATURE = re.compile(rb"[A-Za-z0-9%+/_=-]{20,4096}")
@@ -107,9 +116,14 @@ def in_signed_url(text: bytes, end: int) -> Iterator[Place]:
 _ARGUMENT = re.compile(rb"(\\*[\"'])?([^\s\"'\\,|<>()\x00]{4,1024})")
 
 
+_OPTION = re.compile(rb"(?:^|[\s\"'`(\[]|\\[nrt])--?[A-Za-z0-9-]*\Z")
+
+
 def after_flag(text: bytes, start: int, end: int) -> Iterator[Place]:
     """What follows `-u name:`, `--password`, `ENV TOKEN` and the like."""
     sign = text[start:end].lower()
+    if sign.startswith(b"-") and not _OPTION.search(text, max(0, start - 40), start + 1):
+        return
     match = _ARGUMENT.match(text, end - sign.endswith(b"'"), end + 1024)
     if match is None or match[2].startswith((b"-", b"//")):
         return

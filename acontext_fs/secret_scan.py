@@ -47,7 +47,15 @@ def _signs() -> redact_engine.Pattern:
 
 def rules_id() -> str:
     """A short name for the rules built in."""
-    rules = repr((RULES_VERSION, _SIGNS, secret_shapes.ANYWHERE, secret_shapes.AT_WORDS))
+    rules = repr(
+        (
+            RULES_VERSION,
+            _SIGNS,
+            secret_shapes.ANYWHERE,
+            secret_shapes.AT_WORDS,
+            secret_shapes.WITHIN,
+        )
+    )
     return hashlib.blake2b(rules.encode(), digest_size=6).hexdigest()
 
 

@@ -16,20 +16,21 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 import transcripts
 from harness import Row, alternate, command, environment, git, median, p95, timed, until
-from idle import cpu_seconds, quiet, rest
+from idle import cpu_seconds, quiet, rest, rss_mb
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from acontext_fs import setup
+from acontext_fs.cli import wiring
 from acontext_fs.daemon.capture.capture import Capture
 from acontext_fs.redact import Redactor
-from acontext_fs.settings import Settings
 from acontext_fs.store import Store
 
 MB = 1_000_000
@@ -85,11 +86,15 @@ def cost(arguments: list[str], cwd: Path) -> Cost:
     return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / MB)
 
 
-def take_in(root: Path, source: Path, verb: str = "import") -> Cost:
-    """Take the transcripts at `source` into a new store at `root`, without tasks."""
+def take_in(root: Path, source: Path, *, once: bool = True, tasks: bool = False) -> Cost:
+    """Take the transcripts at `source` into a new store at `root`."""
     setup.init(root)
-    arguments = ["import", str(source)] if verb == "import" else ["attach", "--path", str(source)]
-    return cost(command("--store", str(root), *arguments, "--no-tasks"), root)
+    arguments = ["import" if once else "attach", *([] if once else ["--path"]), str(source)]
+    more = [] if tasks else ["--no-tasks"]
+    done = cost(command("--store", str(root), *arguments, *more), root)
+    if tasks and not any(root.glob("spaces/*/tasks/**/*.jsonl")):
+        raise RuntimeError("no task was taken")
+    return done
 
 
 def busy(action: Callable[[], object]) -> float:
@@ -139,6 +144,21 @@ def taking_in(folder: Path, size: int) -> Iterator[Row]:
         "writing and syncing the bytes": lambda: copy(every, folder / "copy"),
     }.items():
         yield Row(f"  a part of it: {name}", busy(action), ours.cpu, "all of taking in", "s")
+    with daemon(folder / "store") as process:
+        quiet(process.pid)
+        yield _memory("a daemon on that store, at rest", rss_mb(process.pid), int(total * MB))
+    yield with_tasks(folder / "tasks")
+
+
+def with_tasks(folder: Path) -> Row:
+    """What reading the tasks costs, with the rules engine, which commits each lesson."""
+    source = folder / "agent"
+    transcripts.fill(source, 10 * MB, 200_000, 5 * MB, seed=2)
+    without = take_in(folder / "without", source)
+    ours = take_in(folder / "with", source, once=False, tasks=True)
+    made = git(folder / "with", "rev-list", "--count", "HEAD").decode().strip()
+    name = f"take in 10 MB and its tasks ({made} commits), CPU"
+    return Row(name, ours.cpu, without.cpu, "the same without tasks", "s")
 
 
 def read(every: list[Path]) -> int:
@@ -190,21 +210,21 @@ def memory(folder: Path, size: int) -> Iterator[Row]:
     large = folder / "agent" / "large.jsonl"
     write_large(large, size)
     peak = take_in(folder / "store", large.parent)
-    yield _peak(f"take in one file of {size // MB} MB, memory", peak, size)
+    yield _memory(f"take in one file of {size // MB} MB", peak.peak_mb, size)
     yield Row("  CPU", peak.cpu, busy(lambda: parse_lines(large)), "orjson.loads", "s")
     long = folder / "other" / "long.jsonl"
     write_large(long, 10 * MB, LONG_LINE_BYTES)
     peak = take_in(folder / "long", long.parent)
-    name = f"one line of {LONG_LINE_BYTES // MB} MB in it, memory"
-    yield _peak(name, peak, long.stat().st_size)
+    name = f"take in a file with a line of {LONG_LINE_BYTES // MB} MB"
+    yield _memory(name, peak.peak_mb, long.stat().st_size)
     yield Row("  CPU", peak.cpu, busy(lambda: parse_lines(long)), "orjson.loads", "s")
     for path in (large, long):
         path.unlink()
 
 
-def _peak(name: str, peak: Cost, size: int) -> Row:
-    target, met = f"< {MEMORY_TARGET_MB:.0f} MB", peak.peak_mb < MEMORY_TARGET_MB
-    return Row(name, peak.peak_mb, size / MB, "the file", "MB", target, met)
+def _memory(name: str, megabytes: float, size: int) -> Row:
+    target, met = f"< {MEMORY_TARGET_MB:.0f} MB", megabytes < MEMORY_TARGET_MB
+    return Row(f"{name}, memory", megabytes, size / MB, "what was taken in", "MB", target, met)
 
 
 def parse_lines(path: Path) -> None:
@@ -236,7 +256,7 @@ def growing(folder: Path, rounds: int) -> Iterator[Row]:
     """Work of a daemon for 10 KB more in a session of 65 MB: stored, readable, committed."""
     root, file = folder / "store", folder / "agent" / "grown.jsonl"
     agent = write_large(file, GROWN_BYTES)
-    take_in(root, file.parent, "attach")
+    take_in(root, file.parent, once=False)
     seen, stored, committed, asked = [], [], [], []
     with daemon(root) as process:
         quiet(process.pid)
@@ -249,7 +269,7 @@ def growing(folder: Path, rounds: int) -> Iterator[Row]:
             part = until_stored(root, marker)
             seen.append(time.perf_counter() - begin)
             stored.append(cpu_seconds(process.pid) - before)
-            asked.append(busy(lambda p=part, m=marker: read_back(root, p, m)))
+            asked.append(read_back(root, part, marker))
             cost(command("--store", str(root), "flush"), root)
             committed.append(cpu_seconds(process.pid) - before)
             if marker not in git(root, "show", f"HEAD:{part.relative_to(root).as_posix()}"):
@@ -298,12 +318,14 @@ def until_stored(root: Path, marker: bytes) -> Path:
     return found[0]
 
 
-def read_back(root: Path, part: Path, marker: bytes) -> None:
-    """Read a session with the library."""
+def read_back(root: Path, part: Path, marker: bytes) -> float:
+    """CPU seconds in which a session is read with the library."""
+    start = time.process_time()
     space = part.relative_to(root / "spaces").parts[0]
     said = Store.open(root).space(space).session(part.stem).messages()
     if marker.decode() not in str(said[-1].parts):
         raise RuntimeError("the last message is not the last line")
+    return time.process_time() - start
 
 
 @contextmanager
@@ -337,11 +359,12 @@ def following(folder: Path, rounds: int) -> Iterator[Row]:
         path = source / f"-home-dev-{number % 50}" / f"{agent.session_id}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(transcripts.session(agent, 3_000))
-    took = take_in(root, source, "attach")
+    took = take_in(root, source, once=False)
     theirs = commit_by_git(folder / "plain", source)
     what = "git add + git commit of the same files"
     yield Row(f"take in {FILES:,} small files, CPU", took.cpu, theirs.cpu, what, "s")
-    capture = Capture(Store.open(root), Settings())
+    store = Store.open(root)
+    capture = Capture(store, wiring.load_settings(store))
     capture.rescan()
     ours, plain = alternate(7, capture.rescan, lambda: stat_all(source))
     if not capture.is_idle:
@@ -397,7 +420,7 @@ def live(root: Path, source: Path, rounds: int) -> Iterator[Row]:
         start = time.perf_counter()
         with open(source, "ab") as file:
             file.write(line)
-        ours.append(until(lambda s=size: stored.stat().st_size > s, pause=0.001) - start)
+        ours.append(until(partial(is_larger, stored, size), pause=0.001) - start)
         if marker not in stored.read_bytes()[size:]:
             raise RuntimeError("another line was stored")
     seen, observer = Seen(), Observer()
@@ -419,6 +442,10 @@ def live(root: Path, source: Path, rounds: int) -> Iterator[Row]:
             target=f"< {target:.0f} ms" if target else "-",
             met=shown < target if target else None,
         )
+
+
+def is_larger(path: Path, size: int) -> bool:
+    return path.stat().st_size > size
 
 
 def _append_and_wait(path: Path, event: threading.Event) -> None:
@@ -446,13 +473,10 @@ def asking_git(folder: Path, count: int) -> Iterator[Row]:
     git(plain, "add", "-A")
     git(plain, "commit", "-qm", "Sessions")
     what = f"git status, {count:,} captured sessions"
-    for name, prepare in (
-        ("first", lambda: None),
-        ("again", lambda: None),
-        ("after all were touched", lambda: (touch(root), touch(plain))),
-        ("again after that", lambda: None),
-    ):
-        prepare()
+    for name in ("first", "again", "after all were touched", "again after that"):
+        if "touched" in name:
+            touch(root)
+            touch(plain)
         ours, theirs = (cost(["git", "status", "--porcelain"], one) for one in (root, plain))
         yield Row(f"{what}: {name}, CPU", ours.cpu, theirs.cpu, "no filter", "s")
         yield Row("  by the clock", ours.wall, theirs.wall, "no filter", "s")

@@ -1,10 +1,13 @@
-"""What the rules engine finds in 40 real conversations, against what is known about them.
+"""How well real transcripts are read, and what redaction finds in them and in made-up lines.
 
     python bench/quality.py --corpus DIR        (or ACONTEXT_FS_CORPUS=DIR)
 
-DIR holds INDEX.json and tau/{open,open_anthropic,open_gemini}: the same tau-bench airline
-conversations in three message formats, with tau/open/labels.json. Nothing is judged here by a
-model; the tables say how far plain rules get, and the last line what the labels cannot say.
+DIR holds transcripts and INDEX.json, `{"files": [{"file", "format", "counts"}]}`: what is found in
+each is compared with its counts (`user_turns`, `assistant_messages`, `tool_calls`, `tool_results`;
+any of them may be missing). Where DIR also holds tau/{open,open_anthropic,open_gemini}, the same
+tau-bench airline conversations in three message formats, with tau/open/labels.json, then what the
+rules engine finds in those comes first. Nothing is judged here by a model; the tables say how far
+plain rules get.
 """
 
 from __future__ import annotations
@@ -12,19 +15,29 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import captured
+import redaction
+
 from acontext_fs.daemon.extract.rules import RulesExtractor
 from acontext_fs.formats import read_line
 from acontext_fs.formats.human import human_text
 from acontext_fs.records import Criteria, ExtractWork, Line, Message, Task, TaskStatus
+from acontext_fs.redact import Redactor
+from tests.redact_samples import remains, samples
 
 FOLDERS = ("open", "open_anthropic", "open_gemini")
 KINDS = ("success_wrote", "success_no_write", "fail_wrote", "fail_no_write")
+SEED = 1
+SHOWN = 20
 STATUSES: tuple[TaskStatus, ...] = ("success", "failed", "running", "pending")
 TIME = "2026-01-01T00:00:00.000000Z"
 
@@ -40,10 +53,19 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Quality of the rules engine on real transcripts.")
     parser.add_argument("--corpus", default=os.environ.get("ACONTEXT_FS_CORPUS"))
     corpus = parser.parse_args(argv).corpus
-    if not corpus or not (Path(corpus) / "tau" / "open" / "labels.json").is_file():
+    if not corpus or not (Path(corpus) / "INDEX.json").is_file():
         print("no corpus: give --corpus DIR or set ACONTEXT_FS_CORPUS", file=sys.stderr)
         return 2
     root = Path(corpus)
+    if (root / "tau" / "open" / "labels.json").is_file():
+        measure_rules(root)
+    captured.measure(root)
+    print_secrets(root)
+    return 0
+
+
+def measure_rules(root: Path) -> None:
+    """Print what the rules engine finds in the conversations below tau/."""
     labels = json.loads((root / "tau" / "open" / "labels.json").read_bytes())
     conversations = {
         name: [read(root / "tau" / one / name) for one in FOLDERS] for name in names(root)
@@ -59,8 +81,30 @@ def main(argv: Sequence[str]) -> int:
     print_confusion("all tasks", labels, {name: one[0] for name, one in found.items()})
     print(CAVEAT)
     messages = sum(len(one) for versions in conversations.values() for one in versions)
-    print(f"\n{messages} messages in {spent:.2f} s: {messages / spent:,.0f} messages a second")
-    return 0
+    print(f"\n{messages} messages in {spent:.2f} s: {messages / spent:,.0f} messages a second\n")
+
+
+def print_secrets(root: Path) -> None:
+    """Print which made-up secrets are found, and what is taken for one in the transcripts."""
+    redactor = Redactor()
+    tried = random.Random(SEED).sample(samples(SEED, rounds=5), redaction.SECRETS)
+    missed = [one for one in tried if remains(one, redactor.clean(one.line).data)]
+    drawn, lost = (Counter(one.kind for one in some) for some in (tried, missed))
+    found_count = len(tried) - len(missed)
+    print(f"made-up secrets in lines of transcripts: {found_count} of {len(tried)} found")
+    kinds = [f"{kind} {drawn[kind] - lost[kind]}/{drawn[kind]}" for kind in sorted(drawn)]
+    for start in range(0, len(kinds), 6):
+        print("  " + "".join(f"{kind:30}" for kind in kinds[start : start + 6]).rstrip())
+    for one in missed:
+        print(f"  missed {one.kind} ({one.place})")
+    found, size = redaction.alarms(redactor, root)
+    rate = found.total() / max(size, 1) * 1e6
+    print(
+        f"taken out of {size / 1e6:.1f} MB of transcripts: {found.total()}, {rate:.2f} a MB "
+        "(false alarms at most: whether one was a secret is for a person to judge)"
+    )
+    for (name, around), times in found.most_common(SHOWN):
+        print(f"  {times} x {name}: {around!r}")
 
 
 def names(root: Path) -> list[str]:

@@ -224,12 +224,12 @@ class ClaudeCode(Agent):
         call = f"toolu_{self._material.uuid().replace('-', '')[:24]}"
         path, code = self._random.choice(self._files)
         name, given, text, copy = self._used(path, code)
-        thought = {
+        thought: Value = {
             "type": "thinking",
             "thinking": self._material.prose(self._random.randint(80, 700)),
             "signature": self._material.noise(self._random.randint(60, 300)),
         }
-        use = {"type": "tool_use", "id": call, "name": name, "input": given}
+        use: Value = {"type": "tool_use", "id": call, "name": name, "input": given}
         blocks: list[Value] = [use]
         if self._random.random() < 0.35:
             blocks.insert(0, {"type": "text", "text": self._material.prose(220)})
@@ -237,7 +237,11 @@ class ClaudeCode(Agent):
             blocks.insert(0, thought)
         yield from self._message(blocks)
         for _ in range(self._random.choice((0, 1, 2, 3))):
-            data: Value = {"type": "hook_progress", "hookEvent": "PostToolUse", "hookName": f"Post:{name}"}
+            data: Value = {
+                "type": "hook_progress",
+                "hookEvent": "PostToolUse",
+                "hookName": f"Post:{name}",
+            }
             yield self._chained("progress", data=data, toolUseID=call, parentToolUseID=call)
         yield self._answered(call, text, copy)
 
@@ -329,7 +333,11 @@ class Codex(Agent):
             yield from self._answer("commentary")
         given = orjson.dumps({"cmd": command, "workdir": self._cwd}).decode()
         yield self._line(
-            "response_item", type="function_call", name="exec_command", arguments=given, call_id=call
+            "response_item",
+            type="function_call",
+            name="exec_command",
+            arguments=given,
+            call_id=call,
         )
         yield self._line(
             "event_msg",

@@ -67,9 +67,11 @@ def _clean_form(complete: bytes, have: bytes | None, session: Tracked, clean: Cl
     if have is None:
         return redaction.cleaned(complete, clean)
     if complete.startswith(have):
-        return _joined(complete, have, complete[len(have) :], clean)
+        return redaction.continued(complete, len(have), clean)
     size, digest = session.archived
-    if digest and _digest(complete[:size]) == digest:
+    is_same = digest and _digest(complete[:size]) == digest
+    # A person may have committed more of it since.
+    if is_same and have.count(b"\n") == complete.count(b"\n", 0, size):
         return have + redaction.cleaned(complete[size:], clean)
     content = redaction.cleaned(complete, clean)
     # Where more patterns are known than when it was committed, git gets a cleaner form of the same.
@@ -81,11 +83,6 @@ def _clean_form(complete: bytes, have: bytes | None, session: Tracked, clean: Cl
         f"compare with `git diff HEAD -- {path}`, then commit it or put it back",
         path,
     )
-
-
-def _joined(complete: bytes, have: bytes, rest: bytes, clean: Clean) -> bytes:
-    new = redaction.cleaned(rest, clean)
-    return complete if new == rest else have + new
 
 
 def _digest(data: bytes) -> str:
@@ -123,11 +120,8 @@ def restore(root: Path, history: History, session: Tracked, clean: Clean) -> boo
     data = files.read_bytes(path)
     if have is None or data is None:
         return False
-    known = (
-        data
-        if have.startswith(data) or not data.endswith(b"\n")
-        else redaction.cleaned(data, clean)
-    )
+    end = data.rfind(b"\n") + 1
+    known = data if have.startswith(data) else redaction.cleaned(data[:end], clean) + data[end:]
     if len(known) >= len(have) or not have.startswith(known):
         return False
     try:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from acontext_fs import files, layout, progress, skills, tasks
+from acontext_fs import spaces as starter
 from acontext_fs.commits import Commit, FileEdit, message_of
 from acontext_fs.daemon import archive, batches, intake, lessons
 from acontext_fs.daemon.archive import Whole
@@ -362,11 +363,20 @@ class Committer(Gate):
             return None
 
     def _blob_edits(self, sessions: Sequence[Tracked]) -> list[FileEdit]:
-        """The blobs of these sessions' spaces that git does not have yet."""
+        """What these sessions' spaces have that git does not: blobs, and the first skills."""
         spaces = {one.place.space for one in sessions}
         wanted = sorted(path for path in self.blobs if path.split("/")[1] in spaces)
         found = ((path, files.read_bytes(self.store.layout.path(path))) for path in wanted)
-        return [FileEdit(path, data, archive=True) for path, data in found if data is not None]
+        edits = [FileEdit(path, data, archive=True) for path, data in found if data is not None]
+        return edits + [edit for space in sorted(spaces) for edit in self._first_skills(space)]
+
+    def _first_skills(self, space: str) -> list[FileEdit]:
+        """The skills that a space begins with, which tell the learner what to file where."""
+        folder = f"{layout.SPACES_FOLDER}/{space}"
+        if self.store.layout.skills(space).exists() or self.history.holds(folder):
+            return []
+        found = starter.template_files().items()
+        return [FileEdit(f"{folder}/{inside}", data) for inside, data in found]
 
     def _archived(self, session: Tracked, whole: Whole, blobs: Sequence[FileEdit]) -> None:
         """Note that git has these."""

@@ -6,6 +6,7 @@ what one session has to wait for is returned to whoever asked.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -143,6 +144,8 @@ class Gate:
         place = session.place
         data = files.read_bytes(self.store.layout.path(place.progress_path))
         state = Progress() if data is None else progress.decode(data, place.progress_path)
+        if session.noted is not None and state.cursor == session.noted:
+            state = dataclasses.replace(state, cursor=session.progress.cursor)
         if state.cursor != session.progress.cursor:
             intake.load(self.store.layout, session)
             raise CommitConflict(f"{place.progress_path} moved meanwhile")

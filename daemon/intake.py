@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from acontext_fs import files, formats, jsonl, progress, sessions
+from acontext_fs import files, formats, jsonl, progress, redaction, sessions
 from acontext_fs.clock import Clock
 from acontext_fs.daemon import tail
 from acontext_fs.daemon.archive import BLOB_BYTES_MAX
@@ -61,6 +61,7 @@ def load(root: Layout, session: Tracked) -> None:
     state = Progress() if data is None else progress.decode(data, session.place.progress_path)
     session.unloaded = False
     session.progress = state
+    session.noted = None
     session.buffer = None
     session.batch = session.batch_again = None
     session.again.clear()
@@ -220,7 +221,8 @@ def _keep(source: Worktree, session: Tracked, lines: Sequence[Line]) -> None:
 
 def relocate(source: Worktree, history: History, session: Tracked) -> bool:
     """Find out where a session goes on in a file whose lines are the same and not as long: here
-    they have their secrets, or there they had. True if it was found.
+    they have their secrets, or there they had, or other things count as secrets now. True if it was
+    found.
 
     Raises:
         SessionError: the file cannot be read.
@@ -229,10 +231,12 @@ def relocate(source: Worktree, history: History, session: Tracked) -> bool:
     path = source.layout.path(session.place.session_path)
     if not path.is_file():
         return False
-    cursor = tail.find(path, session.progress.cursor, source.clean)
-    if cursor is None or cursor.offset == session.progress.cursor.offset:
-        return False
+    before = session.progress.cursor
     have = history.read(session.place.session_path) or b""
+    cursor = tail.find(path, before, source.clean) or _by_other_rules(path, before, have, source)
+    if cursor is None or (cursor == before and cursor.offset == before.offset):
+        return False
+    session.noted = before
     with open(path, "rb") as file:
         archived = jsonl.offset_behind(file.fileno(), have.count(b"\n"))
     session.progress = dataclasses.replace(
@@ -241,6 +245,23 @@ def relocate(source: Worktree, history: History, session: Tracked) -> bool:
     session.lost, session.unread, session.buffer = "", True, None
     session.forget_lines()
     return True
+
+
+def _by_other_rules(path: Path, cursor: Cursor, have: bytes, source: Worktree) -> Cursor | None:
+    """Where a cursor is whose fingerprint was taken when other things counted as secrets: git has
+    the lines in front of it as they were then, and by the rules of today they must be the same.
+    """
+    with open(path, "rb") as file:
+        end = jsonl.offset_behind(file.fileno(), cursor.line)
+        file.seek(0)
+        data = file.read(end or 0)
+    archived = b"".join(line + b"\n" for line in have.split(b"\n")[:-1][: cursor.line])
+    if not data or tail.fingerprint(archived) != cursor.fingerprint:
+        return None
+    clean = redaction.cleaned(data, source.clean)
+    if clean != redaction.cleaned(archived, source.clean):
+        return None
+    return Cursor(len(data), cursor.line, tail.fingerprint(clean))
 
 
 def _try_again(path: Path, session: Tracked, source: Worktree) -> None:

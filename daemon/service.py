@@ -21,6 +21,7 @@ from acontext_fs.daemon.upkeep import Upkeep
 from acontext_fs.daemon.watch import Hints, Watcher
 from acontext_fs.daemon.work import Workers
 from acontext_fs.errors import AcontextError, HistoryError
+from acontext_fs.history import History
 from acontext_fs.requests import Request
 from acontext_fs.settings import Settings
 from acontext_fs.store import Store
@@ -71,6 +72,7 @@ class Service:
         self._open: list[_Open] = []
         self._published = b""
         self._said = ""
+        self._said_of_capture: dict[str, str] = {}
 
     def stop(self) -> None:
         """End `run` soon; safe from a signal handler or another thread."""
@@ -105,8 +107,10 @@ class Service:
             AcontextError: a redaction pattern is broken, or the list of sources is damaged.
         """
         clean = self.pipeline.committer.worktree.clean
-        self.capture = Capture(self.store, self._options, self._say, clean=clean)
-        self._rescan_sources()
+        capture = Capture(self.store, self._options, self._say, clean=clean)
+        capture.rescan()
+        self.capture = capture
+        self._watch_sources(capture)
 
     def begin(self) -> None:
         """Finish what a crash cut off, and find out what there is."""
@@ -120,12 +124,17 @@ class Service:
         after_power_cut = self._was_power_cut()
         self._rescan()
         if after_power_cut:
-            for session in self.pipeline.roster.select(()):
-                if archive.restore(
-                    self.store.root, history, session, self.pipeline.committer.worktree.clean
-                ):
-                    self.pipeline.roster.rouse(session)
+            self._restore(history)
         self._note_boot(clean=False)
+
+    def _restore(self, history: History) -> None:
+        clean = self.pipeline.committer.worktree.clean
+        for session in self.pipeline.roster.select(()):
+            try:
+                if archive.restore(self.store.root, history, session, clean):
+                    self.pipeline.roster.rouse(session)
+            except AcontextError as error:
+                self._trouble(f"{session.place}: {error}")
 
     def turn(self) -> float:
         """One round; returns how many seconds the next may wait."""
@@ -175,8 +184,8 @@ class Service:
         for path in paths:
             if path.startswith(root):
                 self.pipeline.roster.note(path[len(root) :].replace(os.sep, "/"))
-            elif self.capture is not None:
-                self.capture.note(path)
+            if self.capture is not None:
+                self.capture.note(path)  # A store may stand around what it captures.
 
     def _trouble(self, reason: str) -> None:
         """Say once what went wrong; it is tried again."""
@@ -195,8 +204,9 @@ class Service:
                 self._rescan_sources()
             taken = self.capture.turn(CAPTURE_SECONDS)
         except (AcontextError, OSError, ValueError, RecursionError) as error:
-            self._trouble(f"nothing is captured: {error}")
+            self._not_captured("turn", str(error))
             return RETRY_SECONDS
+        self._not_captured("turn", "")
         self.pipeline.committer.blobs |= taken.blobs
         for path in sorted(taken.sessions):
             self.pipeline.roster.note(path)
@@ -205,8 +215,22 @@ class Service:
     def _rescan_sources(self) -> None:
         if self.capture is None:
             return
-        self.capture.rescan()
-        for folder in self.capture.roots if self._watcher is not None else ():
+        try:
+            self.capture.rescan()
+        except (AcontextError, OSError, ValueError) as error:
+            self._not_captured("rescan", str(error))  # Sessions go on all the same.
+            return
+        self._not_captured("rescan", "")
+        self._watch_sources(self.capture)
+
+    def _not_captured(self, what: str, reason: str) -> None:
+        """Say once why nothing new is captured."""
+        if reason and reason != self._said_of_capture.get(what):
+            self._say(f"nothing new is captured: {reason}; it is tried again")
+        self._said_of_capture[what] = reason
+
+    def _watch_sources(self, capture: Capture) -> None:
+        for folder in capture.roots if self._watcher is not None else ():
             problem = self._watcher.add(folder) if self._watcher is not None else ""
             if problem:
                 self._say(f"{folder}: {problem}")

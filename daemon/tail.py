@@ -171,6 +171,9 @@ def _read(descriptor: int, cursor: Cursor, identity: Identity | None, clean: Cle
     data = _complete(descriptor, cursor.offset, status.st_size)
     if not data:
         return Unchanged(found, status.st_size - cursor.offset)
+    if clean is not as_it_is:
+        # It was clean by the rules of its time; what comes behind it is by those of today.
+        window = _clean_window(descriptor, cursor.offset, clean)
     lines = _split(data, cursor)
     return Grown(lines, window, found, lines[-1].end < status.st_size)
 

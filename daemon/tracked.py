@@ -12,7 +12,7 @@ from acontext_fs.daemon.tail import Identity
 from acontext_fs.formats.reader import Reader
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Failure, Progress
-from acontext_fs.records import Batch, Line, Message, Record
+from acontext_fs.records import Batch, Cursor, Line, Message, Record
 
 GROWTH = 1.5
 """A transcript is archived again when it has grown by half: then all its versions together cost
@@ -32,6 +32,8 @@ class Tracked:
     place: SessionPlace
     progress: Progress = Progress()
     progress_stamp: Stamp | None = None
+    noted: Cursor | None = None
+    """The cursor of its progress file, where that has another name for the same place."""
     stamp: Stamp | None = None
     identity: Identity | None = None
     buffer: Buffer | None = None

@@ -163,6 +163,29 @@ def test_a_very_large_text_leaves_its_beginning():
     assert left == value
 
 
+def test_a_text_above_the_limit_goes_into_several_blobs():
+    text = "Zeile ä 😀 \n" * (TEXT_BYTES_MAX // 8)
+    limits = BlobLimits(bytes_max=500_001)
+    found = lighten(line({"text": text}), "s", limits, as_it_is)
+    kept = json.loads(found.data)["text"]
+    parts = {blob.path.rpartition("/")[2]: blob.data for blob in found.blobs}
+    assert len(parts) > 2
+    assert all(0 < len(data) <= limits.bytes_max and data.decode() for data in parts.values())
+    assert b"".join(parts[name] for name in references(kept.encode())).decode() == text
+    assert f"{len(text.encode())} bytes; the whole of it, in this order: blob:" in kept
+    assert lighten(found.data, "s", limits, as_it_is) == (found.data, ())
+
+
+def test_a_text_that_is_not_to_be_kept_does_not_say_that_it_is():
+    text = "ä" * TEXT_BYTES_MAX
+    found = lighten(line([text]), "s", BlobLimits(keep=False), as_it_is)
+    (kept,) = json.loads(found.data)
+    assert "the whole of it" not in kept
+    assert "the rest of it is not kept: [left out: text/plain" in kept
+    assert blobs.left_out(found.data) == [len(text.encode())]
+    assert blobs.left_out(b'{"text":"[left out: the rest]"}') == []
+
+
 def test_a_secret_at_the_cut_of_a_text_is_found_before_it_is_cut():
     text = "x" * 1995 + "sk-secret" + "y" * TEXT_BYTES_MAX
     found = lighten(line([text]), "s", LIMITS, without_key)

@@ -67,6 +67,16 @@ def test_the_parts_of_a_cut_record_are_not_taken_for_records():
     assert jsonl.decode(cut).values == ()
 
 
+def test_the_blocks_of_a_cut_message_are_not_taken_for_records():
+    cut = b'{"type":"assistant","message":{"content":[{"type":"text","text":"x"},{"type":"tool_use'
+    assert jsonl.decode(cut + OTHER).values == ({"role": "assistant", "content": "hi"},)
+
+
+def test_a_record_behind_a_cut_one_of_many_parts_is_recovered():
+    cut = b'{"type":"user","patch":[' + b'{"line":1},' * 2_000
+    assert jsonl.decode(cut + OTHER).values == ({"role": "assistant", "content": "hi"},)
+
+
 @pytest.mark.parametrize("data", [b"\0" * 64 + MESSAGE, MESSAGE + b"\0" * 64, b"\0\0" + MESSAGE])
 def test_runs_of_nul_around_a_record_are_named_and_the_record_is_read(data):
     found = jsonl.decode(data)
@@ -90,7 +100,7 @@ def test_a_carriage_return_before_the_newline_does_no_harm():
 def test_a_byte_order_mark_does_not_hide_the_record():
     found = jsonl.decode(b"\xef\xbb\xbf" + MESSAGE)
     assert found.values == ({"role": "user", "content": "hello"},)
-    assert found.problem
+    assert found.problem == "a byte order mark in front of the line"
 
 
 def test_invalid_utf8_is_named_with_its_place_and_the_rest_of_the_text_is_kept():

@@ -28,6 +28,9 @@ _LEADING = (
 )
 """The arguments that say most, best first."""
 _BESIDE = {"pattern": "path", "query": "path", "description": "subagent_type"}
+_LISTS = ("todos", "plan", "questions")
+_STEP_KEYS = ("content", "step", "question", "description", "text")
+_SIGNS = {"completed": "[x]", "in_progress": "[>]", "pending": "[ ]", "cancelled": "[-]"}
 _PATCHED = re.compile(r"^\*\*\* (Add|Update|Delete) File: (.+)$", re.M)
 _SHELLS = ("bash", "sh", "zsh", "/bin/bash", "/bin/sh", "/bin/zsh")
 
@@ -52,13 +55,32 @@ def _decoded(arguments: object) -> object:
 
 
 def _leading(value: dict[str, Any]) -> str:
+    if steps := _steps(value):
+        return steps
     for key in _LEADING:
         said = _said(value.get(key))
         if said:
+            if said.startswith(("apply_patch", "applypatch")) and (patch := _patched(said)):
+                return patch
             beside = _said(value.get(_BESIDE.get(key, "")))
             return f"{said}  {beside}" if beside else said
     rest = {key: item for key, item in value.items() if item not in (None, "", [], {})}
     return ", ".join(f"{key}: {_said(item) or item}" for key, item in rest.items())
+
+
+def _steps(value: dict[str, Any]) -> str:
+    """A list of steps, or of questions to the person; "" of anything else."""
+    for key in _LISTS:
+        found = value.get(key)
+        if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
+            return "; ".join(filter(None, map(_step, found)))
+    return ""
+
+
+def _step(one: dict[str, Any]) -> str:
+    said = next((one[key] for key in _STEP_KEYS if isinstance(one.get(key), str)), "")
+    sign = _SIGNS.get(str(one.get("status")), "")
+    return f"{sign} {said}".strip()
 
 
 def _said(value: object) -> str:

@@ -36,6 +36,8 @@ _PREFACE = re.compile(
     r"(?:Process exited with code (?P<code>-?\d{1,9})\n|Process running .{0,80}\n)?"
     r"(?:Original token count: .{0,40}\n)?Output:\n?"
 )
+_OUTPUT_TAGS = re.compile(r"</?(?:bash|local-command)-std(?:out|err)>")
+_ERROR, _ERROR_END = "<tool_use_error>", "</tool_use_error>"
 _MEDIA = frozenset({"image", "audio", "video", "file"})
 
 
@@ -147,6 +149,8 @@ def _id(part: Part, key: str) -> str:
 
 def _beside(message: Message) -> str:
     channel = _CHANNELS.get(str(message.meta.get("channel")), "")
+    if "withdrawn" in message.meta:
+        channel = ", ".join(filter(None, (channel, "taken back later")))
     when = message.created_at[:19].replace("T", " ")
     return "  ".join(filter(None, (when, f"line {message.line}", channel and f"({channel})")))
 
@@ -186,7 +190,7 @@ def _said(message: Message, results: _Results, view: View) -> _Block:
         for part in message.parts:
             if part.type != "text":
                 lines += _part(part, results, view)
-    if message.meta.get("interrupted") is True:
+    if message.role == "assistant" and message.meta.get("interrupted") is True:
         lines.append(Shown("(interrupted)", "dim"))
     return _Block(_speaker(message, is_human), _beside(message), lines)
 
@@ -201,10 +205,16 @@ def _typed(message: Message, typed: str, view: View) -> list[Shown]:
         beside = [p.text for p in message.parts if p.type == "text" and not is_typed(p)]
         return found + _folded("\n".join(beside), "beside it", view)
     if not typed:
-        return _folded(text, message.original_role or "harness", view)
+        return _folded(text, _who(message), view)
     found = [Shown(line) for line in show.plain(typed).split("\n")]
     is_whole = len(typed) >= len(text.strip())
     return found if is_whole else found + _folded(text, "with what was put beside it", view)
+
+
+def _who(message: Message) -> str:
+    """What a text is that a program wrote in a person's place."""
+    channel = str(message.meta.get("channel"))
+    return message.original_role or (channel if channel in ("shell", "command") else "harness")
 
 
 def _folded(text: str, who: str, view: View) -> list[Shown]:
@@ -212,7 +222,8 @@ def _folded(text: str, who: str, view: View) -> list[Shown]:
         return []
     if view.is_full:
         return [Shown(line, "dim") for line in show.plain(f"{who}: {text}").split("\n")]
-    return [Shown(f"  {who}: {show.one_line(text, FOLDED_CHARS_MAX)}", "dim")]
+    said = _OUTPUT_TAGS.sub("", text).strip() or text
+    return [Shown(f"  {who}: {show.one_line(said, FOLDED_CHARS_MAX)}", "dim")]
 
 
 # -- the parts of a message -------------------------------------------------------------------
@@ -220,7 +231,8 @@ def _folded(text: str, who: str, view: View) -> list[Shown]:
 
 def _part(part: Part, results: _Results, view: View) -> list[Shown]:
     if part.type == "text":
-        return [Shown(line) for line in show.plain(part.text).strip("\n").split("\n") if part.text]
+        text = show.plain(part.text).strip("\n").rstrip()
+        return [Shown(line) for line in text.split("\n")] if text.strip() else []
     if part.type == "thinking":
         return _thinking(part.text) if view.has_thinking else []
     if part.type == "redacted_thinking":
@@ -261,14 +273,18 @@ def _result(result: Part, view: View) -> list[Shown]:
     if result.meta.get("rejected") is True:
         return [Shown("    refused by the person", "dim")]
     mark = "    ! " if result.meta.get("is_error") is True else "    "
-    text = result.text if view.is_full else _without_preface(result.text)
+    text = result.text if view.is_full else _without_wrapping(result.text)
     if not text.strip():
         return [Shown(f"{mark}failed", "dim")] if mark.strip() else []
     return _clipped(text, RESULT_LINES, mark, view)
 
 
-def _without_preface(text: str) -> str:
-    """A result without what Codex writes in front of a command's output, but for a bad exit."""
+def _without_wrapping(text: str) -> str:
+    """A result without what Codex writes in front of a command's output, but for a bad exit, and
+    without the tag that Claude Code puts around a failure.
+    """
+    if text.startswith(_ERROR) and text.endswith(_ERROR_END):
+        return text[len(_ERROR) : -len(_ERROR_END)]
     found = _PREFACE.match(text)
     if found is None:
         return text

@@ -14,6 +14,8 @@ _SENTENCES = {
     "api-error": "the model's API failed",
     "commit": "commit",
 }
+_SAID_ALREADY = (("reason", "interrupted"), ("text", "Request cancelled."))
+"""What of an interruption only repeats that it is one."""
 
 
 def mark(event: SessionEvent) -> str:
@@ -23,7 +25,7 @@ def mark(event: SessionEvent) -> str:
         number = f" #{data['number']}" if data.get("number") else ""
         return f"pull request{number} {data.get('url') or data.get('repository') or ''}".strip()
     sentence = _SENTENCES.get(event.event, event.event)
-    said = ", ".join(_plain(data))
+    said = ", ".join(_plain({k: v for k, v in data.items() if (k, v) not in _SAID_ALREADY}))
     return f"{sentence}: {said}" if said else sentence
 
 

@@ -81,6 +81,10 @@ def print_table(
     index: Index, rows: Sequence[dict[str, Any]], *, with_subagents: bool, limit: int | None
 ) -> None:
     """A table of sessions, and what it leaves out."""
+    if not rows:
+        agents = index.query("select distinct coalesce(agent, '') from sessions order by 1").rows
+        named = ", ".join(show.plain(agent) for (agent,) in agents if agent)
+        show.note(f"no session fits{f'; agents here: {named}' if named else ''}")
     is_terminal = sys.stdout.isatty()
     if limit is None and is_terminal:
         limit = TERMINAL_ROWS_MAX

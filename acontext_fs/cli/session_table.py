@@ -24,8 +24,8 @@ TITLE_CELLS_MIN = 30
 PROJECT_CELLS_MAX = 28
 _HOME = re.compile(r"(?:/home/[^/]+|/Users/[^/]+|/root|[A-Za-z]:\\Users\\[^\\]+)(?=[/\\]|$)")
 _DATED = re.compile(r"-20\d{6}$")
-_AGO = re.compile(r"(\d{1,5})\s*([mhdw])")
-_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_AGO = re.compile(r"(\d{1,5})\s*([mhdwy])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 
 
 class Filters(NamedTuple):

@@ -84,6 +84,14 @@ def is_own(value: Mapping[str, Any]) -> bool:
     return shape is not None and shape in value
 
 
+def in_its_envelope(value: dict[str, Any]) -> dict[str, Any]:
+    """What was recovered of a line that was cut behind its message, as a line again; any other
+    value as it is.
+    """
+    is_message = value.get("role") in _SPOKEN and "content" in value and "message" not in value
+    return {"type": value["role"], "message": value} if is_message else value
+
+
 def identity(value: Mapping[str, Any]) -> str:
     """The line's own id; for lines without one, their kind and what they say."""
     inner = _inner(value)

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from acontext_fs import clock
-from acontext_fs.formats import anthropic, claude_words
+from acontext_fs.formats import anthropic, claude_results, claude_words
 from acontext_fs.formats.body import items, string
 from acontext_fs.formats.claude_queue import Queue
 from acontext_fs.formats.claude_tree import Tree
 from acontext_fs.formats.claude_turn import TITLE_PLANNED, TITLE_TYPED, Turn, author_of
 from acontext_fs.formats.dialect import Place
+from acontext_fs.formats.titles import title_of
 from acontext_fs.records import (
     Continued,
     Message,
@@ -135,7 +136,7 @@ class ClaudeReading:
             found.append(SessionFact(place.line.number, changed))
 
     def _note_title(self, text: str, rank: int, place: Place, found: list[Record]) -> None:
-        title = claude_words.title_of(text)
+        title = title_of(text)
         is_typed = rank <= TITLE_TYPED
         if not title or rank < self._title_rank or (is_typed and rank == self._title_rank):
             return
@@ -203,6 +204,8 @@ class ClaudeReading:
         forced = author_of(value)
         content = value["message"].get("content")
         turn = Turn()
+        if isinstance(content, list):
+            content = [claude_results.spaced(block) for block in content]
         for part in anthropic.read({"role": "user", "content": content}).parts:
             turn.add(part, value, forced)
         self._said(turn, value, place, found)
@@ -272,6 +275,8 @@ class ClaudeReading:
         turn = Turn()
         for part in anthropic.read({"role": "user", "content": attachment.get("prompt")}).parts:
             turn.add(part, attachment, forced)
+        if attachment.get("commandMode") == "bash":
+            turn.author, turn.channel = "harness", "shell"
         is_typed = turn.author == "person"
         if not turn.parts:
             return
@@ -281,7 +286,8 @@ class ClaudeReading:
             self._note_title(*turn.title, place, found)
         own_id = string(value.get("uuid")) or place.new_id
         self._tree.add_message(own_id, is_prompt=False)
-        meta = {"channel": "queue"} if is_typed else {}
+        channel = "queue" if is_typed else turn.channel
+        meta = {"channel": channel} if channel else {}
         found.append(_message(own_id, turn, value, place, meta))
 
     # --- the session

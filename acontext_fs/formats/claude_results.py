@@ -23,6 +23,7 @@ _REFUSED = (
 )
 _SAID = re.compile(r"(?:the|The) user said:")
 _NOTE = "\n\nNote: The user's next message"
+_PLAN = "\n\nRejected plan:"
 _NO_WORDS = (
     "The user wants to clarify these questions",
     "The user has indicated they have provided enough answers",
@@ -47,6 +48,18 @@ class Outcome(NamedTuple):
     channel: str = ""
 
 
+def spaced(block: Any) -> Any:
+    """A block of a user line; a result of several texts (what a subagent reports, and a note on it)
+    with each of them on a line of its own.
+    """
+    pieces = block.get("content") if isinstance(block, dict) else None
+    if not isinstance(pieces, list) or len(pieces) < 2 or block.get("type") != "tool_result":
+        return block
+    if not all(isinstance(one, dict) and one.keys() == {"type", "text"} for one in pieces):
+        return block
+    return {**block, "content": "\n".join(string(one["text"]) for one in pieces)}
+
+
 def read(part: Part, line: Mapping[str, Any]) -> Outcome:
     """`part` is a tool result, `line` the user line it stands on."""
     text = part.text
@@ -65,7 +78,8 @@ def read(part: Part, line: Mapping[str, Any]) -> Outcome:
 
 def _words(text: str, line: Mapping[str, Any]) -> str:
     """What the user said when refusing, "" if they only refused."""
-    said = _SAID.search(text)
+    plan = text.find(_PLAN)
+    said = _SAID.search(text, 0, plan if plan >= 0 else len(text))
     words = text[said.end() :] if said else string(line.get("userFeedback"))
     note = words.rfind(_NOTE)
     words = (words[:note] if note >= 0 else words).strip()

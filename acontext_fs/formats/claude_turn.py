@@ -101,9 +101,10 @@ def _marked(part: Part) -> Part:
 
 def author_of(value: Mapping[str, Any]) -> Author:
     """Who wrote a line by what it says of itself; "" leaves that to its texts."""
-    if value.get("isSidechain") is True or value.get("isCompactSummary") is True:
+    if value.get("isSidechain") is True:
         return "agent"
-    if value.get("isMeta") is True or value.get("isVisibleInTranscriptOnly") is True:
+    flags = ("isMeta", "isCompactSummary", "isVisibleInTranscriptOnly")
+    if any(value.get(flag) is True for flag in flags):
         return "harness"
     if value.get("sourceToolUseID") or isinstance(value.get("forkedFrom"), dict):
         return "harness"  # A skill that the model started; a line copied from another session.

@@ -38,6 +38,13 @@ _BLOCK_TAGS = (
     "bash-stderr",
     "command-contents",
     "task-notification",
+    "bash-notification",
+    "agent-notification",
+    "mcp-resource-update",
+    "mcp-polling-update",
+    "github-webhook-activity",
+    "remote-review",
+    "ultraplan",
     "user-prompt-submit-hook",
     "session-start-hook",
     "post-tool-use-hook",
@@ -57,7 +64,17 @@ _HARNESS_STARTS = (
     "Stop hook feedback:",
     "Another Claude session sent a message",
 )
-_HARNESS_TEXTS = ("Continue from where you left off.", "System: Please continue.")
+_HARNESS_TEXTS = (
+    "Continue from where you left off.",
+    "System: Please continue.",
+    "Tool loaded.",
+)
+_UNKNOWN_COMMAND = re.compile(r"Unknown (?:slash command|skill): \S{1,200}")
+_NOTICE_END = re.compile(
+    r"\s*(?:Read the output file to retrieve the (?:result|output)|Full transcript available at):"
+    r"[^\n]{0,2000}"
+)
+"""What stands behind the notice of a background task, outside of its tag."""
 _INTERRUPTED = re.compile(r"\[Request interrupted by user[^\]\n]{0,40}\]")
 _CAVEATS = ("<local-command-caveat>", "Caveat: The messages below")
 _EMPTY_OUTPUT = re.compile(r"<local-command-(stdout|stderr)>\s*</local-command-\1>")
@@ -76,6 +93,8 @@ def said(text: str) -> Said:
     if bare[0] == "[" and _INTERRUPTED.fullmatch(bare):
         return Said((), "harness", is_interruption=True)
     if bare in _HARNESS_TEXTS or bare.startswith(_HARNESS_STARTS):
+        return by_program(text, "harness")
+    if bare[0] == "U" and _UNKNOWN_COMMAND.fullmatch(bare):
         return by_program(text, "harness")
     if bare.startswith(PLAN):
         return plan(text)
@@ -125,12 +144,6 @@ def without_reminders(text: str) -> str:
     return text
 
 
-def title_of(text: str) -> str:
-    """The first line of what was typed, at most 80 characters."""
-    line = " ".join(text.strip().partition("\n")[0].split())
-    return line if len(line) <= 80 else line[:79].rstrip() + "…"
-
-
 def _command(text: str) -> Said:
     """A slash command. Its name comes first where the program itself carries it out, its message
     where it becomes a prompt; a skill that the model started names itself without a slash.
@@ -163,7 +176,10 @@ def _mixed(text: str) -> Said:
             position = match.end()
             continue
         _add_typed(parts, text[kept_from : match.start()])
-        position = kept_from = end + len(tag) + 3
+        position = end + len(tag) + 3
+        if tag.endswith("-notification") and (more := _NOTICE_END.match(text, position)):
+            position = more.end()
+        kept_from = position
         by_agent = by_agent or tag in _AGENT_TAGS
         parts.append(Part("text", text[match.start() : position].strip(), {"author": "harness"}))
     if not parts:

@@ -11,8 +11,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 from acontext_fs.formats.body import string
 
-TITLE_CHARS_MAX = 80
-
 
 def facts_of(payload: Mapping[str, Any]) -> dict[str, Any]:
     """The facts in a session's own `session_meta` (or the header of an older file)."""
@@ -48,12 +46,6 @@ def parent_of(payload: Mapping[str, Any]) -> str:
     spawn = kind.get("thread_spawn") if isinstance(kind, dict) else None
     spawned = string(spawn.get("parent_thread_id")) if isinstance(spawn, dict) else ""
     return spawned or string(payload.get("parent_thread_id"))
-
-
-def title_of(text: str) -> str:
-    """A title made of the first thing that was said: one line, not too long."""
-    line = " ".join(text[: 20 * TITLE_CHARS_MAX].split())
-    return line if len(line) <= TITLE_CHARS_MAX else f"{line[: TITLE_CHARS_MAX - 1].rstrip()}…"
 
 
 def without_credentials(url: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from acontext_fs.formats.body import string
-from acontext_fs.formats.codex_facts import title_of
 from acontext_fs.formats.codex_prompts import Prompt
 from acontext_fs.formats.codex_replay import Replay
 from acontext_fs.formats.codex_usage import Usage
 from acontext_fs.formats.dialect import Place
+from acontext_fs.formats.titles import title_of
 from acontext_fs.records import Record, SessionFact
 
 ITEM, EVENT = CHANNELS = ("item", "event")

@@ -45,6 +45,8 @@ _HARNESS_TAGS = frozenset(
         "token_budget",
         "rollout_budget",
         "context_window",
+        "heartbeat",
+        "in-app-browser-context",
     }
 )
 _HARNESS_TEXTS = (
@@ -62,6 +64,8 @@ _HARNESS_TEXTS = (
 )
 _TAG = re.compile(r"\s*<([A-Za-z][A-Za-z0-9_-]*(?: instructions)?)(?: [^<>\n]{0,300})?>")
 _IMAGE_TAG = re.compile(r"\s*(?:<(?:local_)?image(?: [^<>\n]{0,2000})?>|</(?:local_)?image>)\s*")
+_ENVIRONMENT = "<environment_context>"
+_FOLDER = re.compile(r"<cwd>([^<\n]{1,4000})</cwd>|Current working directory: ([^\n]{1,4000})")
 _REQUEST = "## My request for Codex:"
 _INSTRUCTIONS_END = "</INSTRUCTIONS>"
 _HARNESS = {"author": "harness"}
@@ -231,6 +235,13 @@ def _closing(text: str, tag: str, start: int) -> int:
         if found >= 0:
             return found + len(name) + 3
     return -1
+
+
+def folder_in(prompt: Prompt) -> str:
+    """The folder that Codex tells the model it works in; "" if this does not say."""
+    found = (_FOLDER.search(part.text) for part in prompt.parts if _ENVIRONMENT in part.text)
+    match = next(filter(None, found), None)
+    return (match.group(1) or match.group(2)).strip() if match is not None else ""
 
 
 def is_abort(prompt: Prompt) -> bool:

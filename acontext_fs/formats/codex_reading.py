@@ -15,11 +15,12 @@ from typing import Any
 from acontext_fs.clock import parse_time
 from acontext_fs.formats import codex_prompts, codex_tools
 from acontext_fs.formats.body import items, string
-from acontext_fs.formats.codex_facts import facts_of, is_subagent, title_of
+from acontext_fs.formats.codex_facts import facts_of, is_subagent
 from acontext_fs.formats.codex_lines import unwrap
 from acontext_fs.formats.codex_memory import EVENT, ITEM, Memory
 from acontext_fs.formats.codex_prompts import Prompt, digest_of, envelope_in, pieces_of
 from acontext_fs.formats.dialect import Place
+from acontext_fs.formats.titles import title_of
 from acontext_fs.records import (
     Author,
     Continued,
@@ -178,7 +179,10 @@ class CodexReading(Memory):
             meta: dict[str, Any] = {"interrupted": True} if codex_prompts.is_abort(prompt) else {}
             if codex_prompts.is_shell(prompt):
                 meta["channel"] = "shell"
-            return (self._message(place, payload, prompt.parts, "harness", meta),)
+            message = self._message(place, payload, prompt.parts, "harness", meta)
+            # The first releases name the folder nowhere else.
+            folder = "" if "project" in self._facts else codex_prompts.folder_in(prompt)
+            return (message, *self._tell(place, project=folder))
         if (echo := self._echo(prompt, channel, place.line.number)) is not None:
             # The event may only name the pictures that the item holds.
             if echo.has_media or not prompt.media:

@@ -17,6 +17,7 @@ from acontext_fs.clock import parse_time
 from acontext_fs.formats import gemini_cli_parts as said
 from acontext_fs.formats.body import items, json_text, string
 from acontext_fs.formats.dialect import Dialect, Owner, Place
+from acontext_fs.formats.titles import title_of
 from acontext_fs.records import (
     Author,
     Continued,
@@ -27,8 +28,6 @@ from acontext_fs.records import (
     SessionFact,
     Withdrawn,
 )
-
-TITLE_LENGTH_MAX = 80
 
 _NOTES = ("info", "warning", "error")
 _TYPES = ("user", "gemini", *_NOTES)
@@ -146,7 +145,7 @@ class GeminiCliReading:
             facts["project"] = folders[0]
         elif "project" not in self._facts and isinstance(value.get("projectHash"), str):
             facts["project"] = value["projectHash"]
-        if summary := _title(string(value.get("summary"))):
+        if summary := title_of(string(value.get("summary"))):
             self._has_summary = True
             facts["title"] = summary
         if value.get("kind") == "subagent":
@@ -203,7 +202,7 @@ class GeminiCliReading:
         )
         if author == "person" and not self._has_summary and "title" not in self._facts:
             words = [p.text for p in parts if p.type == "text" and not p.meta.get("author")]
-            if title := _title(" ".join(words)):
+            if title := title_of(" ".join(words)):
                 yield from self._fact(place, title=title)
 
     def _is_answered(self, part: Part) -> bool:
@@ -356,10 +355,6 @@ def _likeness(value: Mapping[str, Any]) -> str:
         string(item.get("name")) for item in items(value.get("toolCalls")) if isinstance(item, dict)
     ]
     return said.digest(value["type"], said.plain_text(value.get("content")).strip(), *names)
-
-
-def _title(text: str) -> str:
-    return " ".join(text.split())[:TITLE_LENGTH_MAX].rstrip()
 
 
 DIALECT = Dialect("gemini", is_own, GeminiCliReading, identity, owner)

@@ -116,11 +116,11 @@ def _marked(parts: tuple[Part, ...], shown: str) -> Iterator[Part]:
         elif part.text.lstrip().startswith(_HARNESS_STARTS):
             yield _by_harness(part)
         else:
-            yield from _without_files(part)
+            yield from without_files(part)
             in_files = _FILES in part.text and _FILES_END not in part.text
 
 
-def _without_files(part: Part) -> Iterator[Part]:
+def without_files(part: Part) -> Iterator[Part]:
     """A text cut into what was typed and the files that `@` pulled in."""
     start = part.text.find(_FILES)
     if start < 0:

@@ -18,9 +18,9 @@ from acontext_fs.formats.body import json_text, string
 from acontext_fs.formats.dialect import Dialect, Owner, Place
 from acontext_fs.formats.pi_parts import Prompt
 from acontext_fs.formats.pi_tree import Tree
+from acontext_fs.formats.titles import title_of
 from acontext_fs.records import Message, Record, SessionEvent, SessionFact, Withdrawn
 
-TITLE_LENGTH_MAX = 80
 EVENT_TEXT_MAX = 2000
 
 _HEADER_KEYS = frozenset({"id", "cwd", "timestamp"})
@@ -210,7 +210,7 @@ class PiReading:
             words, text = pi_parts.digest(prompt.words), pi_parts.digest(prompt.text)
             self._asked = _Asked(message_id, words, text, prompt.text.strip() != prompt.words)
             self._is_other_model = False
-            title = "" if _COMMAND.fullmatch(prompt.words) else _title(prompt.words)
+            title = "" if _COMMAND.fullmatch(prompt.words) else title_of(prompt.words)
             if title and "title" not in self._facts:
                 yield from self._fact(place, title=title)
         elif prompt.is_subagent and "title" not in self._facts:
@@ -284,7 +284,7 @@ class PiReading:
             line, time = place.line.number, _time(value, place)
             yield Message(message_id, "user", parts, line, time, "openai", author="harness")
         elif kind == "session_info":
-            if title := _title(string(value.get("name"))):
+            if title := title_of(string(value.get("name"))):
                 yield from self._fact(place, title=title)
         elif kind == "model_change":
             if model := string(value.get("modelId")):
@@ -316,10 +316,6 @@ def _time(value: Mapping[str, Any], place: Place) -> str:
     message = value.get("message")
     inner = message.get("timestamp") if isinstance(message, dict) else None
     return parse_time(value.get("timestamp")) or parse_time(inner) or place.time
-
-
-def _title(text: str) -> str:
-    return " ".join(text.split())[:TITLE_LENGTH_MAX].rstrip()
 
 
 DIALECT = Dialect("pi", is_own, PiReading, identity, owner)

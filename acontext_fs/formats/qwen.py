@@ -7,15 +7,16 @@ packages/core/src/services/chatRecordingService.ts.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from acontext_fs import clock
-from acontext_fs.formats import claude_words, gemini
+from acontext_fs.formats import claude_words, gemini, gemini_cli_parts
 from acontext_fs.formats.body import string
 from acontext_fs.formats.claude_tree import Tree
 from acontext_fs.formats.dialect import Dialect, Owner, Place
+from acontext_fs.formats.titles import title_of
 from acontext_fs.records import (
     Author,
     Message,
@@ -142,7 +143,7 @@ class QwenReading:
             found.append(SessionFact(place.line.number, facts))
 
     def _note_title(self, text: str, rank: int, place: Place, found: list[Record]) -> None:
-        title = claude_words.title_of(text)
+        title = title_of(text)
         is_better = rank > self._title_rank or rank == self._title_rank != _TITLE_TYPED
         if not title or not is_better:
             return
@@ -194,6 +195,8 @@ class QwenReading:
         meta: dict[str, Any] = {}
         if author == "person":
             parts = _typed(parts, shown.strip() or command)
+            author = "person" if any(map(_is_said, parts)) else "harness"
+        if author == "person":
             if value.get("subtype") == "mid_turn_user_message":
                 meta["channel"] = "queue"
             elif command:
@@ -309,8 +312,8 @@ def _typed(parts: tuple[Part, ...], shown: str) -> tuple[Part, ...]:
     read: list[Part] = []
     is_added = False
     is_shown = not shown
-    for part in parts:
-        if part.type != "text":
+    for part in _cut(parts):
+        if part.type != "text" or "author" in part.meta:
             read.append(part)
             continue
         is_added = is_added or part.text.strip().startswith(_REFERENCED)
@@ -323,6 +326,18 @@ def _typed(parts: tuple[Part, ...], shown: str) -> tuple[Part, ...]:
         else:
             read += [one if not shown else _added(one) for one in said.parts]
     return tuple(read) if is_shown else (Part("text", shown, {}), *read)
+
+
+def _cut(parts: tuple[Part, ...]) -> Iterator[Part]:
+    """The parts, texts with files behind them in pieces."""
+    for part in parts:
+        is_mixed = part.type == "text" and not part.text.strip().startswith(_REFERENCED)
+        yield from gemini_cli_parts.without_files(part) if is_mixed else (part,)
+
+
+def _is_said(part: Part) -> bool:
+    """Whether a part is a person's: words of theirs, or a picture."""
+    return "author" not in part.meta and (part.type != "text" or bool(part.text.strip()))
 
 
 def _added(part: Part) -> Part:

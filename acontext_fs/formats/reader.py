@@ -7,13 +7,14 @@ Which agent's it is shows in the lines themselves, or in what our own capture wr
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from acontext_fs import formats, jsonl
-from acontext_fs.formats import dialects
+from acontext_fs.formats import claude_code, dialects
 from acontext_fs.formats.dialect import Dialect, Place, Reading
-from acontext_fs.records import Line, Record, SessionFact, Unreadable
+from acontext_fs.records import Line, Message, Record, SessionEvent, SessionFact, Unreadable
 
 
 class Reader:
@@ -26,6 +27,7 @@ class Reader:
         """The number of the last line that was read, or passed over by whoever sets it."""
         self._dialect: Dialect | None = None
         self._reading: Reading | None = None
+        self._time = ""
 
     def copy(self) -> Reader:
         """A reader that goes on from here by itself."""
@@ -33,6 +35,7 @@ class Reader:
         other.line = self.line
         other._dialect = self._dialect
         other._reading = self._reading.copy() if self._reading is not None else None
+        other._time = self._time
         return other
 
     @property
@@ -52,11 +55,22 @@ class Reader:
         decoded = jsonl.decode(line.data)
         found: list[Record] = []
         for nth, value in enumerate(decoded.values):
+            if decoded.problem and self.dialect == claude_code.DIALECT.name:
+                value = claude_code.in_its_envelope(value)
             place = Place(line, nth, self._space, self.session_id, time)
             found.extend(self._read(value, place))
         if decoded.problem:
             found.append(Unreadable(line.number, decoded.problem))
-        return tuple(found)
+        return tuple(map(self._timed, found) if self._dialect is not None and not time else found)
+
+    def _timed(self, record: Record) -> Record:
+        """What an agent's transcript gives no time for happened when the record before it did."""
+        if isinstance(record, Message | SessionEvent):
+            if record.created_at:
+                self._time = record.created_at
+            elif self._time:
+                return dataclasses.replace(record, created_at=self._time)
+        return record
 
     def _read(self, value: dict[str, Any], place: Place) -> Iterable[Record]:
         if formats.is_stamped(value):

@@ -103,7 +103,7 @@ def look(head: bytes, *, whole: bool) -> Look:
     start = head.removeprefix(_BOM).lstrip()
     # A pretty-printed value has lines that are objects too.
     is_pretty = start.startswith(b"[") or start.partition(b"\n")[0].strip() == b"{"
-    if len(values) > broken and not is_pretty:
+    if values and len(values) >= broken and not is_pretty:
         return _of_lines(values)
     if start.startswith((b"{", b"[")) and not whole:
         return Look(None, "this may be one JSON value, which only all of it can tell", True)
@@ -122,7 +122,8 @@ def _unreadable(head: bytes) -> str:
     if head.startswith(_UTF16):
         return "this file is UTF-16; transcripts are UTF-8, so save it as UTF-8 and try again"
     sample = head[:4096]
-    if sample.count(b"\0") * 3 > len(sample) and b'"' in sample:
+    empty = sorted(half.count(b"\0") * 3 for half in (sample[::2], sample[1::2]))
+    if b'"' in sample and empty[0] < len(sample) // 4 and empty[1] > len(sample):
         return "every other byte of this file is NUL, as in UTF-16; save it as UTF-8 and try again"
     if head.startswith(_PACKED):
         return "this file is packed in a way that is not read here; unpack it and try again"
@@ -139,7 +140,7 @@ def _first_records(head: bytes, *, whole: bool) -> tuple[list[dict[str, Any]], i
     for piece in pieces:
         if len(values) >= HEAD_RECORDS or broken > HEAD_RECORDS:
             break
-        if piece.strip():
+        if piece.strip(b"\0 \t\r"):
             decoded = jsonl.decode(piece)
             values.extend(decoded.values)
             broken += not decoded.values

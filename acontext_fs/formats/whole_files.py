@@ -19,9 +19,9 @@ from acontext_fs.errors import SessionError
 from acontext_fs.formats import whole_logs
 from acontext_fs.formats.body import items, string
 from acontext_fs.formats.human import human_text
+from acontext_fs.formats.titles import title_of
 from acontext_fs.records import Line, Message
 
-TITLE_LENGTH_MAX = 80
 SESSION_ID_MAX = 128
 LISTS = ("messages", "history", "contents", "conversation")
 """Under which key an object holds messages of a provider."""
@@ -113,7 +113,7 @@ def plain_messages(value: Any) -> list[WholeSession]:
     facts = {
         "created_at": _time_of(value),
         "title": next(
-            (_title(string(value.get(key))) for key in _TITLE_KEYS if value.get(key)), ""
+            (title_of(string(value.get(key))) for key in _TITLE_KEYS if value.get(key)), ""
         ),
         "model": string(value.get("model")),
     }
@@ -138,7 +138,7 @@ def who_and_when(value: Any) -> list[WholeSession]:
     lines = [*whole_logs.who_and_when(items(value.get("history")))]
     keys = ("mistake_agent", "mistake_step", "mistake_reason", "ground_truth")
     lines += whole_logs.event("mistake", {key: value.get(key) for key in keys})
-    return [_session("", {"title": _title(string(value.get("question")))}, lines)]
+    return [_session("", {"title": title_of(string(value.get("question")))}, lines)]
 
 
 def inspect_ai(value: Any) -> list[WholeSession]:
@@ -186,7 +186,7 @@ def _session(
 def _first_words(line: bytes) -> str:
     for record in formats.read_line(Line(1, 0, line), space="", session_id="", time=""):
         if isinstance(record, Message):
-            return _title(human_text(record))
+            return title_of(human_text(record))
     return ""
 
 
@@ -208,7 +208,3 @@ def _session_id(value: Any, keys: tuple[str, ...]) -> str:
 def _named(text: str) -> str:
     """A session id made of a text; "" if nothing is left of it."""
     return _ODD.sub("-", text)[:SESSION_ID_MAX].strip("-.")
-
-
-def _title(text: str) -> str:
-    return " ".join(text.split())[:TITLE_LENGTH_MAX].rstrip()

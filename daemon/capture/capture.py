@@ -69,6 +69,10 @@ class Capture:
         self.tally = Tally()
         self._moved: dict[tuple[int, int], str] = {}
         self._pruned: dict[str, frozenset[str]] = {}
+        # Kept until they are told: a turn may fail behind the store.
+        self._written: set[str] = set()
+        self._blobs: set[str] = set()
+        self._written_up: set[str] = set()
         self._begin()
 
     def _begin(self) -> None:
@@ -76,7 +80,7 @@ class Capture:
         self._shelf = shelf
         entries = self.ledger.entries
         copies = Copies(shelf, entries.values())
-        self._desk = Desk(shelf, self._cleaner, copies, self._is_pruned)
+        self._desk = Desk(shelf, self._cleaner, copies, self._is_pruned, self._is_waiting)
         self._taker = Taker(self._desk, self._store.clock, eager=self._eager)
         self._moved = {entry.identity: path for path, entry in entries.items()}
         for entry in entries.values():
@@ -111,7 +115,10 @@ class Capture:
         self._pruned.clear()
         if self.sources:
             self._shelf.refresh()
-        for path, found in self.files().items():
+        files = self.files()
+        self.troubles = {path: one for path, one in self.troubles.items() if path in files}
+        # A copy was written to later than what it was copied from.
+        for path, found in sorted(files.items(), key=lambda one: (one[1].mtime_ns, one[0])):
             if not self._is_level(path, found):
                 self._want(path, found)
 
@@ -130,6 +137,10 @@ class Capture:
         """A path deserves a look now."""
         source = self.source_of(path)
         if source is None or not agents.may_hold_a_session(os.path.basename(path), source.agent):
+            return
+        root = str(self._store.root)
+        is_ours = _is_below(path, root) and not _is_below(source.path, root)
+        if is_ours or not layout.is_utf8(path):
             return
         found = scanning.stat(path) if os.path.isfile(path) and not os.path.islink(path) else None
         if found is not None and not self._is_level(path, found):
@@ -168,6 +179,23 @@ class Capture:
             self._pruned[space] = pruning.pruned_ids(self._store.source, space)
         return session_id in self._pruned[space]
 
+    def _is_waiting(self, session_id: str, path: str) -> bool:
+        return any(
+            self._is_of(other, session_id)
+            for other in (self._waiting.queued if session_id else ())
+            if other != path
+        )
+
+    def _is_of(self, path: str, session_id: str) -> bool:
+        """Whether a file that waits for its turn (and for nothing else) is of a session."""
+        work = self._works.get(path)
+        if work is not None and work.waits:
+            return False
+        entry = work.entry if work is not None else self.ledger.entries.get(path)
+        if entry is not None and entry.session:
+            return entry.session == session_id
+        return os.path.basename(path).partition(".")[0].endswith(session_id)
+
     # -- what is done ---------------------------------------------------------------------------
 
     @property
@@ -183,26 +211,31 @@ class Capture:
         """
         self._take_the_due()
         until = self._store.clock.monotonic() + seconds
-        written: set[str] = set()
-        blobs: set[str] = set()
-        finished: set[str] = set()
         noted: list[Entry] = []
         while self._waiting.queue:
             path = self._waiting.queue.popleft()
             work = self._slice(path, noted)
             if work is not None:
-                sessions, full, more_blobs = work.written()
-                written |= sessions
-                blobs |= more_blobs
+                sessions, full, blobs = work.written()
+                self._written |= sessions
+                self._blobs |= blobs
                 is_done = path not in self._waiting.queued
-                finished |= self._all_of(work) if is_done else full
+                self._written_up |= self._all_of(work) if is_done else full
             if self._store.clock.monotonic() >= until:
                 break
         self.ledger.note(noted)
         if self.is_idle:
             self.tally = Tally()
             self._forget_what_was_imported()
-        return Taken(frozenset(written), frozenset(blobs), frozenset(finished), self._rest())
+        taken = Taken(
+            frozenset(self._written),
+            frozenset(self._blobs),
+            frozenset(self._written_up),
+            self._rest(),
+        )
+        for told in (self._written, self._blobs, self._written_up):
+            told.clear()
+        return taken
 
     @staticmethod
     def _all_of(work: Work) -> set[str]:
@@ -224,6 +257,7 @@ class Capture:
         try:
             work = self._works.pop(path, None) or self._begin_work(path, found, noted)
             if work is None:
+                self.troubles.pop(path, None)
                 self._done(path)
                 return None
             done = self._taker.slice(work)
@@ -233,6 +267,14 @@ class Capture:
                 self._note(work, noted, more=True)
             return work
         self.troubles.pop(path, None)
+        if done.anew:
+            self.ledger.forget(path)
+            self._waiting.again(path)
+            return work
+        if work.waits:
+            self._works[path] = work
+            self._waiting.last(path)
+            return work
         self._note(work, noted, more=done.more)
         if done.more:
             self._works[path] = work

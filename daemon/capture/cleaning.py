@@ -34,7 +34,7 @@ class Cleaner:
         """
         self._root = root
         self._redactor = redaction.of(options)
-        self._clean = clean or (lambda line: self._redactor.clean(line).data)
+        self.without_secrets = clean or (lambda line: self._redactor.clean(line).data)
         self._limits = BlobLimits(
             options.blob_bytes_min, options.blob_bytes_max, options.keep_blobs
         )
@@ -46,7 +46,7 @@ class Cleaner:
             RedactionError: it cannot be scanned; it must not be stored.
         """
         light = blobs.lighten(line, space, self._limits, self._redactor.clean_text)
-        return Cleaned(self._clean(light.data), light.blobs)
+        return Cleaned(self.without_secrets(light.data), light.blobs)
 
     def keep(self, blob: Blob) -> None:
         """Put a blob where its name leads, unless it is there.

@@ -48,6 +48,11 @@ class Copies:
             return ""
         return first if set(found) <= {first, ""} else ""
 
+    def may_be_copied(self, session_id: str, marks: Sequence[str]) -> bool:
+        """Whether a file that has no more records yet begins with one of another session."""
+        self._look_at_the_store()
+        return 0 < len(marks) < _ENOUGH and self._marks.get(marks[0], session_id) != session_id
+
     def family(self, origin: str) -> list[str]:
         """A session and those that continue it."""
         return [origin, *sorted(self._families.get(origin, ()))]

@@ -88,7 +88,7 @@ class Ledger:
             for value in jsonl.decode(line).values:
                 try:
                     entry = _decoded(value)
-                except (KeyError, TypeError, ValueError):
+                except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
                     continue
                 self.entries[entry.path] = entry
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import orjson
 from acontext_fs import files, layout, sessions
 from acontext_fs.daemon.capture import known
 from acontext_fs.daemon.capture.known import Known
-from acontext_fs.errors import SessionError
+from acontext_fs.errors import RedactionError, SessionError
 from acontext_fs.formats.dialect import Dialect
 from acontext_fs.layout import SessionPlace
 from acontext_fs.store import Store
@@ -84,8 +84,18 @@ class Shelf:
         """Where a session's file is."""
         return self._store.layout.path(place.session_path)
 
-    def load(self, found: Known, place: SessionPlace, start: int, dialect: Dialect | None) -> None:
+    def load(
+        self,
+        found: Known,
+        place: SessionPlace,
+        start: int,
+        dialect: Dialect | None,
+        clean: Callable[[bytes], bytes],
+    ) -> None:
         """Add what a session holds from an offset on to `found`; its last half line too.
+
+        What was stored when fewer things counted as secrets counts as it would be stored now, for
+        the names of some records come from what they say.
 
         Raises:
             SessionError: the file cannot be read.
@@ -95,6 +105,11 @@ class Shelf:
             if not complete:
                 found.half = line
                 return
+            try:
+                line = clean(line)
+            except RedactionError:
+                found.add(known.keys_of(line, (), dialect))  # Nothing that was captured.
+                continue
             values = known.decoded(line)
             if not (len(values) == 1 and is_header(values[0])):
                 found.add(known.keys_of(line, values, dialect))
@@ -163,11 +178,13 @@ def header(
     return orjson.dumps(value)
 
 
-def append(path: Path, half: bytes, lines: Sequence[bytes]) -> int:
-    """Append lines in one write and sync it; return the size of the file then.
+def append(path: Path, size: int, half: bytes, lines: Sequence[bytes]) -> int | None:
+    """Append lines in one write and sync it; return the size of the file then. None, and nothing
+    is written, if the file is not as large as it was: somebody else wrote to it.
 
-    `half` is what stands behind the last newline of the file: if it is the beginning of the first
-    line, which a crash cut, only the rest of that is written; if it is anything else, it is ended.
+    `size` is that of its complete lines, `half` what stands behind them: if it is the beginning of
+    the first line, which a crash cut, only the rest of that is written; if it is anything else, it
+    is ended.
 
     Raises:
         SessionError: it could not be written; what was is completed by the next attempt.
@@ -178,6 +195,8 @@ def append(path: Path, half: bytes, lines: Sequence[bytes]) -> int:
         descriptor = files.open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             with _locked(descriptor):
+                if os.fstat(descriptor).st_size != size + len(half):
+                    return None
                 return _append(descriptor, half, data)
         finally:
             os.close(descriptor)

@@ -19,7 +19,8 @@ from acontext_fs.daemon.capture import heads, known, scanning, shelf
 from acontext_fs.daemon.capture.ledger import Entry
 from acontext_fs.daemon.capture.scanning import Found
 from acontext_fs.daemon.capture.sources import Source
-from acontext_fs.daemon.capture.work import Desk, Piece, StartAgain, Work
+from acontext_fs.daemon.capture.targets import StartAgain
+from acontext_fs.daemon.capture.work import Desk, Piece, Work
 from acontext_fs.daemon.tail import Grown, Unchanged, Vanished
 from acontext_fs.errors import RedactionError, SessionError
 from acontext_fs.formats import dialects
@@ -35,10 +36,14 @@ TORN_SECONDS = 3600.0
 
 
 class Slice(NamedTuple):
-    """What came of one slice: whether there is more, and when (wall time) a last line is due."""
+    """What came of one slice: whether there is more, and when (wall time) a last line is due.
+
+    `anew` tells that the file is of another kind than it was: what is known of it is worthless.
+    """
 
     more: bool
     due_at: float | None = None
+    anew: bool = False
 
 
 def begin(entry: Entry | None, path: str, found: Found, source: Source) -> Work | Entry:
@@ -47,7 +52,7 @@ def begin(entry: Entry | None, path: str, found: Found, source: Source) -> Work 
     Raises:
         SessionError: it cannot be read, or is damaged as a whole.
     """
-    if entry is None or entry.state != "taken":
+    if entry is None or entry.state != "taken" or entry.is_whole or entry.is_packed:
         look = look_at(Path(path))
         if look.kind is None:
             return Entry(path, state="unknown", reason=look.reason, found=found)
@@ -60,14 +65,14 @@ def begin(entry: Entry | None, path: str, found: Found, source: Source) -> Work 
     work = Work.on(entry, source, name, dialects.NAMED.get(entry.dialect or entry.kind))
     if entry.is_whole or entry.is_packed:
         _read_whole(work, found)
-    elif entry.again:
-        _start_again(work)
+    elif entry.again or (entry.continues and not entry.stored):
+        _start_again(work)  # Of a copy that has nothing of its own yet, more may be copied.
     elif source.rules and entry.cursor.line:
         work.facts = heads.facts_of(heads.first_lines(path))
     return work
 
 
-def _read_whole(work: Work, found: Found) -> None:
+def _read_whole(work: Work, found: Found | None) -> None:
     """Read a file that means something only as a whole, and compare all of it."""
     path = work.entry.path
     _start_again(work)
@@ -88,6 +93,19 @@ def _pieces(found: Sequence[WholeSession], path: str) -> Iterator[Piece]:
         session_id = shelf.session_id_of(session.session_id or _name_of(path))
         for line in session.lines:
             yield Piece(line, session_id, session.facts)
+
+
+def _is_of_another_kind(entry: Entry) -> bool:
+    """Whether a file that is not what it was is not even of the same format any more.
+
+    Raises:
+        SessionError: it cannot be read.
+    """
+    kind = look_at(Path(entry.path)).kind
+    if kind is None:
+        return True
+    now = (kind.name, kind.is_whole, heads.is_packed(entry.path))
+    return now != (entry.kind, entry.is_whole, entry.is_packed)
 
 
 def _stem(path: str) -> str:
@@ -144,6 +162,7 @@ class Taker:
         self._desk = desk
         self._clock = clock
         self._eager = eager
+        self._from_the_future: dict[str, tuple[Found, float]] = {}
 
     def slice(self, work: Work) -> Slice:
         """Take in the next slice.
@@ -153,12 +172,19 @@ class Taker:
             RedactionError: a line cannot be scanned; what is in front of it was stored.
         """
         try:
+            return self._slice(work)
+        except StartAgain:
+            if work.pieces is not None:
+                _read_whole(work, work.entry.found)
+            else:
+                _start_again(work)
+            return Slice(more=True)
+
+    def _slice(self, work: Work) -> Slice:
+        try:
             if work.pieces is not None:
                 return self._slice_of_pieces(work)
             return self._slice_of_lines(work)
-        except StartAgain:
-            _start_again(work)
-            return Slice(more=True)
         except RedactionError:
             work.flush(self._desk)
             raise
@@ -184,8 +210,8 @@ class Taker:
             outcome = tail.read(path, entry.cursor, entry.identity)
             if isinstance(outcome, Grown):
                 due_at = self._begin(work, outcome, found) if entry.cursor.line == 0 else None
-                if due_at is not None:
-                    return Slice(False, due_at)
+                if due_at is not None or work.waits:
+                    return Slice(work.waits, due_at)
                 entry.identity = outcome.identity
                 self._take_lines(work, outcome)
                 size += outcome.lines[-1].end - outcome.lines[0].offset
@@ -199,6 +225,8 @@ class Taker:
             elif isinstance(outcome, Vanished):
                 work.flush(self._desk)
                 return Slice(more=False)
+            elif _is_of_another_kind(entry):
+                return Slice(more=True, anew=True)
             else:
                 _start_again(work)
         work.flush(self._desk)
@@ -213,6 +241,10 @@ class Taker:
             if due_at is not None:
                 return due_at
         marks = heads.head_of(self._cleaned(lines), work.dialect).marks
+        if self._desk.copies.may_be_copied(work.entry.session, marks):
+            due_at = self._wait(work, found, QUIET_SECONDS)
+            if due_at is not None:
+                return due_at
         work.look_for_the_origin(marks, self._desk)
         return None
 
@@ -271,8 +303,18 @@ class Taker:
         is_hasty = work.source.once or (self._eager and seconds == QUIET_SECONDS)
         if is_hasty or found is None:
             return None
-        due_at = found.mtime_ns / 1e9 + seconds
+        due_at = self._quiet_since(work.entry.path, found) + seconds
         return due_at if due_at > self._clock.now() else None
+
+    def _quiet_since(self, path: str, found: Found) -> float:
+        now, since = self._clock.now(), found.mtime_ns / 1e9
+        if since <= now:
+            return since
+        # Whoever wrote it has another clock: what counts is since when we have seen it so.
+        before = self._from_the_future.get(path)
+        if before is None or before[0] != found:
+            before = self._from_the_future[path] = (found, now)
+        return before[1]
 
 
 def _window(before: bytes, lines: Sequence[Line]) -> bytes:

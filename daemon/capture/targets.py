@@ -11,6 +11,10 @@ from acontext_fs.daemon.capture.shelf import PART_BYTES_MAX, Shelf
 from acontext_fs.layout import SessionPlace
 
 
+class StartAgain(Exception):
+    """The store does not hold what it was thought to: everything has to be compared."""
+
+
 @dataclass(slots=True)
 class Target:
     """Where lines go: the last part of a session, and the lines not yet written to it.
@@ -36,6 +40,7 @@ class Target:
 
         Raises:
             SessionError: the file cannot be written.
+            StartAgain: somebody else wrote to it.
         """
         end = self.size + self.pending_bytes
         if end and end + len(line) + 1 > PART_BYTES_MAX:
@@ -56,14 +61,19 @@ class Target:
 
         Raises:
             SessionError: the file cannot be written.
+            StartAgain: another file of the same session, or a person, wrote to it meanwhile.
         """
         if not self.pending:
             return
-        self.size = shelf.append(onto.path(self.place), self.known.half, self.pending)
+        path = onto.path(self.place)
+        size = shelf.append(path, self.size, self.known.half, self.pending)
+        onto.add(self.place)
+        if size is None:
+            raise StartAgain
+        self.size = size
         self.known.half = b""
         self.pending, self.pending_bytes = [], 0
         self.is_touched = True
-        onto.add(self.place)
         written.add(self.place.session_path)
 
     @property

@@ -73,6 +73,10 @@ class Waiting:
         """Let a path wait for its next slice."""
         self.queue.insert(OPEN_MAX, path)
 
+    def last(self, path: str) -> None:
+        """Let a path wait for its next slice until all others had theirs."""
+        self.queue.append(path)
+
     def done(self, path: str) -> None:
         """A path waits no more."""
         self.queued.discard(path)

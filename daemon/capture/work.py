@@ -17,15 +17,11 @@ from acontext_fs.daemon.capture.known import MARKS_MAX, Known
 from acontext_fs.daemon.capture.ledger import Entry
 from acontext_fs.daemon.capture.shelf import Shelf
 from acontext_fs.daemon.capture.sources import Source
-from acontext_fs.daemon.capture.targets import Target
+from acontext_fs.daemon.capture.targets import StartAgain, Target
 from acontext_fs.formats.dialect import Dialect, Owner
 
 _HEADED = frozenset({"codex", "gemini", "pi", "openclaw"})
 """In these the first record names the session, and a later one that names another is a copy."""
-
-
-class StartAgain(Exception):
-    """The store does not hold what the ledger says: everything has to be compared."""
 
 
 class Piece(NamedTuple):
@@ -46,6 +42,8 @@ class Desk(NamedTuple):
     copies: Copies
     is_pruned: Callable[[str, str], bool]
     """Whether a session (space, id) was removed for good."""
+    is_waiting: Callable[[str, str], bool]
+    """Whether a file other than the one of a path has more of a session (id) to be taken in."""
 
 
 @dataclass(slots=True)
@@ -53,7 +51,7 @@ class Work:
     """The state between two slices. `entry` is a copy of the ledger's, put back when it holds.
 
     With `compares` the pass began at the start of the file although the store may have its lines:
-    then nothing is put back before the end.
+    then nothing is put back before the end. It `waits` while what it was copied from is taken in.
     """
 
     entry: Entry
@@ -61,6 +59,7 @@ class Work:
     header_source: str
     dialect: Dialect | None
     compares: bool = False
+    waits: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
     raw_time: str = ""
     pieces: Iterator[Piece] | None = None
@@ -179,7 +178,11 @@ class Work:
         space = self._space(parent, desk)
         first = desk.shelf.find(session_id, space)
         if first is not None:
-            return self._compare(desk.shelf.parts(first), 0, (), heads, desk)
+            parts = desk.shelf.parts(first)
+            found = self._compare(parts, 0, (), heads, desk)
+            following = shelf.next_part(parts[-1])
+            found.barred = desk.is_pruned(following.space, following.session_id)
+            return found
         kin = (session_id, parent, continues)
         barred = any(desk.is_pruned(space, name) for name in kin if name)
         place = shelf.new_place(space, session_id, time)
@@ -230,7 +233,9 @@ class Work:
         """The session with what it holds from an offset of its first part on."""
         found = Known(ahead)
         for index, part in enumerate(parts):
-            desk.shelf.load(found, part, start if index == 0 else 0, self.dialect)
+            desk.shelf.load(
+                found, part, start if index == 0 else 0, self.dialect, desk.cleaner.without_secrets
+            )
         size = (desk.shelf.size(parts[-1]) or 0) - len(found.half)
         is_first = start == 0 and len(parts) == 1
         return Target(parts[-1], is_first, size, found, heads)
@@ -238,14 +243,17 @@ class Work:
     def look_for_the_origin(self, marks: Sequence[str], desk: Desk) -> None:
         """See whether the file is a copy, of which only the new records are to be stored."""
         self.entry.continues = desk.copies.origin(self.entry.session, marks)
-        if not self.entry.continues:
+        self.waits = desk.is_waiting(self.entry.continues, self.entry.path)
+        if not self.entry.continues or self.waits:
             return
         self.compares = True
         for session_id in desk.copies.family(self.entry.continues):
             place = desk.shelf.find(session_id, "")
             if place is not None and session_id != self.entry.session:
                 for part in desk.shelf.parts(place):
-                    desk.shelf.load(self.foreign, part, 0, self.dialect)
+                    desk.shelf.load(
+                        self.foreign, part, 0, self.dialect, desk.cleaner.without_secrets
+                    )
 
     def snapshot(self) -> Entry:
         """The entry as it is now, while the work goes on."""
@@ -258,6 +266,7 @@ class Work:
 
         Raises:
             SessionError: a file cannot be written.
+            StartAgain: somebody else wrote to one.
         """
         self._settle_time()
         for session_id, target in self.targets.items():

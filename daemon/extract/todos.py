@@ -81,12 +81,16 @@ def written(values: Mapping[str, Any]) -> Written | None:
 
 
 def _todo(value: Any) -> Todo | None:
-    if not isinstance(value, dict) or value.get("status") in _GONE:
+    if not isinstance(value, dict):
+        return None
+    given = value.get("status")
+    status = given if isinstance(given, str) else ""
+    if status in _GONE:
         return None
     for name in ("content", "step", "description", "title", "subject", "text", "task"):
         text = value.get(name)
         if isinstance(text, str) and text.strip():
-            return Todo("", bound(text, _TEXT), value.get("status") in _FINISHED)
+            return Todo("", bound(text, _TEXT), status in _FINISHED)
     return None
 
 

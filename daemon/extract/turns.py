@@ -300,7 +300,8 @@ def _is_pasted(sentence: str) -> bool:
 _COMMANDS = re.compile(
     r"/(?:add-dir|agents|allowed-tools|approvals|bashes|bug|chat|clear|color|compact|compress|config"
     r"|context|copy|cost|diff|doctor|effort|exit|export|extensions|fast|feedback|help|hooks|ide"
-    r"|init|keybindings|login|logout|mcp|memory|mention|model|new|output-style|permissions|plugin"
+    r"|extra-usage|insights|install-github-app|install-slack-app"
+    r"|keybindings|login|logout|mcp|memory|mention|model|new|output-style|permissions|plugin"
     r"|privacy-settings|quit|rate-limit-options|release-notes|reload|remote-control|rename|reset"
     r"|resume|rewind|sandbox|settings|stats|status|statusline|tasks|terminal-setup|theme|thinking"
     r"|todos|undo|upgrade|usage|vim|voice)(?:\s|$)"

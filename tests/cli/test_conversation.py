@@ -230,6 +230,33 @@ def test_what_happened_is_marked():
     ]
 
 
+def test_a_person_s_own_shell_and_commands_are_named():
+    records = [
+        ASKED,
+        said("user", "! ls", author="harness", channel="shell"),
+        said("user", "<bash-stdout>a.py</bash-stdout><bash-stderr></bash-stderr>", channel="shell"),
+        said("user", "/clear", author="harness", channel="command"),
+    ]
+    assert told(*records)[-3:] == ["  shell: ! ls", "  shell: a.py", "  command: /clear"]
+
+
+def test_what_says_nothing_takes_no_room():
+    failed = result("<tool_use_error>No such file.</tool_use_error>", is_error=True)
+    records = [
+        said("assistant", "\n\n", call("Read", file_path="a.py"), interrupted=True),
+        said("user", failed, author="harness"),
+        said("user", "stopped", author="harness", interrupted=True),
+        SessionEvent("e", 3, TIME, "interruption", {"reason": "interrupted"}),
+    ]
+    assert told(*records)[1:] == [
+        "  Read  a.py",
+        "    ! No such file.",
+        "(interrupted)",
+        "  harness: stopped",
+        "── interrupted ──",
+    ]
+
+
 def test_the_preface_of_codex_makes_room_for_the_output():
     text = "Chunk ID: 1\nWall time: 0.1 seconds\nProcess exited with code 2\nOutput:\nboom\n"
     records = [said("assistant", call("exec_command", cmd="make")), said("user", result(text))]
@@ -247,6 +274,17 @@ def test_the_preface_of_codex_makes_room_for_the_output():
         ({"file_path": "a.py", "old_string": "x", "new_string": "y"}, "a.py"),
         ({"input": "*** Begin Patch\n*** Update File: a.py\n@@\n-x\n+y\n"}, "update a.py"),
         ({"todos": [], "count": 3}, "count: 3"),
+        (
+            {"todos": [{"content": "a", "status": "completed"}, {"content": "b"}]},
+            "[x] a; b",
+        ),
+        ({"explanation": "e", "plan": [{"step": "x", "status": "in_progress"}]}, "[>] x"),
+        ({"questions": [{"question": "Which?"}, {"header": 1}]}, "Which?"),
+        ({"plan": "# All of it"}, "plan: # All of it"),
+        (
+            {"command": ["bash", "-lc", "apply_patch <<'X'\n*** Add File: a.py\n+1\nX"]},
+            "add a.py",
+        ),
         ({}, ""),
     ],
 )

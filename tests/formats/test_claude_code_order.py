@@ -96,6 +96,12 @@ def test_notices_keep_their_place_in_the_queue_and_are_nobody_s_words(lines):
     assert spoken(values) == [("use the cache", "")]
 
 
+def test_a_command_to_the_shell_that_waited_is_no_prompt(lines):
+    values = [lines.queued_command("ls -la", mode="bash")]
+    assert spoken(values) == []
+    assert [m.meta["channel"] for m in folded(read(values))] == ["shell"]
+
+
 def test_a_command_waits_for_the_end_of_the_turn(lines):
     values = [
         lines.queue("enqueue", "/clear"),

@@ -154,13 +154,15 @@ def test_what_codex_says_as_the_user_is_kept_and_is_nobodys_words():
         '<hook_prompt hook_run_id="h">Try again</hook_prompt>',
         "<some_new_context>\nwhatever comes next year\n</some_new_context>",
         "<user_action>\n<context>User initiated a review task.</context>\n</user_action>",
+        "<heartbeat>\n<automation_id>a</automation_id>\n</heartbeat>",
+        '<in-app-browser-context source="ui">\nhttp://x.test\n</in-app-browser-context>',
         "Another language model started to solve this problem and produced a summary of it.",
     ]
     records = read(*[said("user", text) for text in injected])
     assert typed(records) == []
     assert [message.author for message in messages(records)] == ["harness"] * len(injected)
     assert [message.text for message in messages(records)] == injected
-    assert facts(records) == {}
+    assert facts(records) == {"project": "/home/x"}
 
 
 def test_standing_instructions_stay_readable_beside_the_environment():
@@ -291,6 +293,13 @@ def test_every_words_item_is_a_message_of_its_own():
     assert len(messages(records)[1].parts_of("tool-call")) == 1
 
 
+def test_thoughts_between_words_do_not_join_them():
+    thought = item(type="reasoning", summary=[{"type": "summary_text", "text": "Hm."}])
+    records = read(said("assistant", "One."), thought, said("assistant", "Two."))
+    assert spoken(records) == ["One.", "Two."]
+    assert len(messages(records)) == 2
+
+
 def test_calls_of_all_kinds_have_readable_names():
     records = read(
         call("c1", "_fetch_pr", '{"n":1}', namespace="mcp__codex_apps__github"),
@@ -392,6 +401,13 @@ def test_noise_says_nothing():
     assert records == []
 
 
+def test_what_tells_the_model_of_an_interruption_says_so():
+    notice = said("user", "<turn_aborted>\nThe user interrupted.\n</turn_aborted>")
+    other = said("user", "<environment_context>\n</environment_context>")
+    found = [one.meta.get("interrupted", False) for one in messages(read(notice, other))]
+    assert found == [True, False]
+
+
 def test_an_interruption_is_an_event():
     records = read(event("turn_aborted", reason="interrupted"))
     assert events(records) == [("interruption", {"reason": "interrupted"})]
@@ -457,6 +473,18 @@ def test_facts_of_the_session():
     }
     # A session that is taken up again is no news.
     assert sum(isinstance(record, SessionFact) for record in records) == 3
+
+
+@pytest.mark.parametrize(
+    "told", ["Current working directory: /home/x/shop\nShell: zsh", "<cwd>/home/x/shop</cwd>"]
+)
+def test_without_a_folder_in_the_header_the_environment_names_it(told):
+    first = {"id": "s", "timestamp": "2025-06-01T00:00:00Z", "instructions": None}
+    environment = f"<environment_context>\n{told}\n</environment_context>"
+    piece = {"type": "input_text", "text": environment}
+    second = {"type": "message", "role": "user", "content": [piece]}
+    assert facts(read(first, second))["project"] == "/home/x/shop"
+    assert facts(read(header(cwd="/work"), second))["project"] == "/work"
 
 
 def test_a_name_given_later_is_the_title():

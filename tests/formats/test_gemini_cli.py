@@ -108,6 +108,24 @@ def test_text_that_grows_is_not_said_twice():
     assert "".join(part.text for part in found[0].parts) == "Hello"
 
 
+def test_what_is_no_text_is_not_said_twice_either():
+    image = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
+    drawn = said("gemini", "g1", [{"text": "Here"}, image])
+    (reply,) = messages(HEADER, drawn, drawn | {"content": [{"text": "Here it is"}, image]})
+    assert [(part.type, part.text) for part in reply.parts] == [
+        ("text", "Here"),
+        ("image", ""),
+        ("text", " it is"),
+    ]
+
+
+def test_a_message_has_its_own_time():
+    later = {"timestamp": "2026-04-02T09:00:07Z"}
+    user, reply = messages(HEADER, said("user", "u1", "Go"), said("gemini", "g1", "Ok") | later)
+    assert user.created_at.startswith("2026-04-02T09:00:00")
+    assert reply.created_at.startswith("2026-04-02T09:00:07")
+
+
 def test_a_user_record_sent_again_counts_once():
     assert len(messages(HEADER, said("user", "u1", "Go"), said("user", "u1", "Go"))) == 1
 

@@ -50,6 +50,8 @@ def test_words_beside_a_tool_result_are_typed_and_the_result_is_not():
         "# AGENTS.md instructions for /repo\n\nUse tabs.",
         "Base directory for this skill: /skills/review",
         "<turn_aborted>interrupted</turn_aborted>",
+        "This is the Gemini CLI. We are setting up the context for our chat.\nToday is Monday.",
+        "<session_context>\nThis is the Gemini CLI.\n</session_context>",
     ],
 )
 def test_harness_noise_alone_is_nothing(noise):

@@ -201,7 +201,11 @@ def test_recognition_identity_and_owner():
     assert DIALECT.is_own(HEADER)
     assert DIALECT.is_own(entry("a", None, user("x")))
     assert DIALECT.is_own({"type": "compaction", "summary": "x", "firstKeptEntryIndex": 0})
+    assert DIALECT.is_own({"type": "model_change", "modelId": "m"})
+    assert DIALECT.is_own({"type": "label", "targetId": "a"})
     others: list[dict[str, Any]] = [
+        {"type": "label", "text": "x"},
+        {"type": "something", "text": "x"},
         {"type": "session", "created_at": AT, "source": "pi"},
         {"type": "message", "id": "1", "format": "openai", "blob": {"role": "user"}},
         {"type": "user", "uuid": "u", "message": {"role": "user", "content": "x"}},
@@ -215,6 +219,10 @@ def test_recognition_identity_and_owner():
     assert DIALECT.identity(entry("a", None, user("x"))) == "a"
     old = [entry(None, None, result(own_id, "x")) for own_id in ("c1", "c2")]
     assert DIALECT.identity(old[0]) != DIALECT.identity(old[1]) != ""
+    inner = {"type": "message", "message": {**user("x"), "timestamp": 5}}
+    assert DIALECT.identity(inner) not in ("", DIALECT.identity({"type": "message"}))
+    assert DIALECT.identity(HEADER) == "header"
+    assert DIALECT.identity({"type": "session"}) == ""
 
 
 def test_a_copy_goes_on_by_itself():

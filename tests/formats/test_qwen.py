@@ -153,6 +153,17 @@ def test_what_was_put_into_a_prompt_is_kept_beside_what_was_typed(records):
     assert "sum up b: tea" in second.text
 
 
+def test_files_in_the_same_text_stand_beside_the_words(records):
+    files = "--- Content from referenced files ---\nprint(1)\n--- End of content ---"
+    (message,) = folded(read([records.user(f"look at @a.py\n{files}")]))
+    assert human_text(message) == "look at @a.py"
+
+
+def test_a_record_with_nothing_typed_is_no_person_s(records):
+    (message,) = folded(read([records.user("<system-reminder>\nx\n</system-reminder>")]))
+    assert message.author == "harness"
+
+
 def test_a_command_counts_where_the_agent_is_given_it(records):
     sent = records.system(
         "slash_command", phase="invocation", rawCommand="/review a.md", sentToModel=True

@@ -134,6 +134,22 @@ def test_the_author_of_a_stamped_message_is_taken_from_its_meta() -> None:
     ]
 
 
+def test_what_is_left_of_a_cut_line_belongs_to_its_message() -> None:
+    def cut(*value: Any) -> bytes:
+        line = json.dumps(claude(*value, id="msg_1") if value[1] == "assistant" else claude(*value))
+        message = line.index('"message": ')
+        return (line[:message] + line[message:].rpartition("}")[0]).encode()
+
+    notice = "<task-notification>\nb1\n</task-notification>"
+    damaged = cut("a3", "assistant", [{"type": "text", "text": "Done."}]) + cut(
+        "u2", "user", notice
+    )
+    records = folding.patched(read(lines(*SPLIT, damaged)))
+    _, message, notified = [r for r in records if isinstance(r, Message)]
+    assert [part.type for part in message.parts] == ["text", "tool-call", "text"]
+    assert notified.author == "harness"
+
+
 def test_damage_is_told_beside_what_was_recovered() -> None:
     whole = json.dumps(SPLIT[0]).encode()
     found = read(lines(whole + whole.replace(b'"u1"', b'"u9"'), b"", b"\x00\x00"))
@@ -143,3 +159,13 @@ def test_damage_is_told_beside_what_was_recovered() -> None:
         Unreadable,
         Unreadable,
     ]
+
+
+def test_what_has_no_time_happened_when_the_line_before_it_did() -> None:
+    timeless = {key: value for key, value in SPLIT[1].items() if key != "timestamp"}
+    for cut in (1, 2):
+        reader = Reader("default", "s")
+        found = read(lines(SPLIT[0], timeless)[:cut], reader)
+        found += read(lines(SPLIT[0], timeless)[cut:], reader.copy())
+        times = [one.created_at for one in found if isinstance(one, Message)]
+        assert times == ["2026-05-01T10:00:00.000000Z"] * 2

@@ -130,6 +130,8 @@ def test_damage_at_the_head_does_not_hide_the_kind():
         b"\xef\xbb\xbf" + good,
         b"\0\0\0\n" + good,
         lines(CLAUDE)[200:] + good,
+        lines(CLAUDE)[:70] + b"\n" + lines(CLAUDE),
+        b"\0" * 200 + b"\n" + lines(CLAUDE),
         glued + glued,
         good + lines(CLAUDE)[:70],
     ):

@@ -385,6 +385,17 @@ def test_a_command_with_arguments_is_a_request():
     assert (first.description, second.description) == ("/review 42", "/simplify src")
 
 
+@pytest.mark.parametrize("status", [None, 5, [], ["completed"], {"completed": True}])
+def test_a_step_of_an_odd_status_is_not_done(status):
+    steps = [{"content": "Add it", "status": status}, {"content": "Test it"}, status]
+    task = the_task(REQUEST, *step("TodoWrite", {"todos": steps}, "ok"))
+    assert task.progresses == ("Planned 2 steps: Add it; Test it",)
+
+
+def test_a_command_of_the_program_s_that_gives_the_agent_work_is_a_task():
+    assert the_task(person("/init", "command"), *EDIT).description == "/init"
+
+
 @pytest.mark.parametrize(
     ("text", "channel"),
     [("/model opus", "command"), ("/clear", ""), ("! ls", "shell"), ("continue", ""), ("ok", "")],
