@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-from acontext_fs import files, layout, progress, skills, tasks
-from acontext_fs import spaces as starter
+from acontext_fs import progress, skills, tasks
 from acontext_fs.commits import Commit, FileEdit, message_of
-from acontext_fs.daemon import archive, batches, intake, lessons
+from acontext_fs.daemon import batches, intake, lessons
 from acontext_fs.daemon.archive import Whole
-from acontext_fs.daemon.gate import RETRY_SECONDS, Event, Gate
+from acontext_fs.daemon.archiver import Archiver
+from acontext_fs.daemon.gate import RETRY_SECONDS, Event
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
 from acontext_fs.daemon.lessons import Failed
 from acontext_fs.daemon.tracked import Tracked
@@ -27,34 +26,14 @@ from acontext_fs.records import Task, TaskSubject
 from acontext_fs.store import Store
 
 
-class _Ready(NamedTuple):
-    """A transcript that can be committed, and what its progress says then."""
-
-    session: Tracked
-    whole: Whole
-    note: FileEdit
-    state: Progress
-
-
-class Committer(Gate):
+class Committer(Archiver):
     """Applies finished jobs and commits them. Used by one thread."""
 
     def __init__(self, store: Store, model: str, report: Callable[[Event], None]) -> None:
         """`model` is who extracts and learns, for the commits."""
         super().__init__(store, report)
         self.finished: list[Job] = []
-        self.blobs = self._new_blobs()
-        """The files under `blobs/`, by their paths, that git does not have yet."""
         self._model = model
-
-    def _new_blobs(self) -> set[str]:
-        found = set()
-        for space in self.store.layout.space_names():
-            folder = f"{layout.SPACES_FOLDER}/{space}/blobs"
-            for path in self.worktree.paths(folder):
-                if not self.history.holds(path):
-                    found.add(path)
-        return found
 
     def commit_finished(self) -> None:
         """Commit what is finished, as far as that is possible now."""
@@ -228,34 +207,48 @@ class Committer(Gate):
         text = outcome.summary if isinstance(outcome, Learned) else outcome.reason
         self._report(Event(kind, place, text, commit))
 
-    def commit_skips(self, session: Tracked) -> None:
-        """Commit what is not to be learned from, all of a session at once."""
-        held = self._try(session.place, lambda: self._commit_skips(session))
-        if held:
+    def commit_skips(self, sessions: Sequence[Tracked]) -> None:
+        """Commit what is not to be learned from, of all these sessions at once if that can be."""
+        if not sessions:
+            return
+        held = self._try(sessions[0].place, lambda: self._commit_skips(sessions))
+        if not held:
+            return
+        if len(sessions) > 1 and not self.reason:
+            # One of them is in a person's hands; the others need not wait for it.
+            for session in sessions:
+                self.commit_skips([session])
+            return
+        for session in sessions:
             session.skips.clear()  # They are found again when the files are free.
             session.learn_retry_at = self.store.clock.monotonic() + RETRY_SECONDS[1]
 
-    def _commit_skips(self, session: Tracked) -> None:
-        place = session.place
-        disk, disk_data = self._tasks(place)
-        try:
-            state, state_data = self._known_progress(session)
-        except CommitConflict:
-            return  # Everything of the session begins again.
-        found = lessons.skipped(disk, session.skips)
-        state = dataclasses.replace(state, learning_pending=batches.waiting(found, state))
-        edits = [
-            FileEdit(place.tasks_path, tasks.encode(found), disk_data),
-            FileEdit(place.progress_path, progress.encode(state), state_data),
-        ]
-        message = lessons.skip_message(place, found, session.skips, self._model)
-        commit = self._commit(edits, message)
-        self._advance(session, state)
-        for task in found:
-            if task.id in session.skips:
-                text = f"task {task.order}: {session.skips[task.id]}"
-                self._report(Event("skipped", place, text, commit))
-        session.skips.clear()
+    def _commit_skips(self, sessions: Sequence[Tracked]) -> None:
+        ready: list[tuple[Tracked, tuple[Task, ...], Progress]] = []
+        edits: list[FileEdit] = []
+        for session in sessions:
+            place = session.place
+            disk, disk_data = self._tasks(place)
+            try:
+                state, state_data = self._known_progress(session)
+            except CommitConflict:
+                continue  # Everything of the session begins again.
+            found = lessons.skipped(disk, session.skips)
+            state = dataclasses.replace(state, learning_pending=batches.waiting(found, state))
+            edits.append(FileEdit(place.tasks_path, tasks.encode(found), disk_data))
+            edits.append(FileEdit(place.progress_path, progress.encode(state), state_data))
+            ready.append((session, found, state))
+        if not ready:
+            return
+        skipped = [(one.place, found, one.skips) for one, found, _ in ready]
+        commit = self._commit(edits, lessons.skip_message(skipped, self._model))
+        for session, found, state in ready:
+            self._advance(session, state)
+            for task in found:
+                if task.id in session.skips:
+                    text = f"task {task.order}: {session.skips[task.id]}"
+                    self._report(Event("skipped", session.place, text, commit))
+            session.skips.clear()
 
     def learn_again(self, session: Tracked) -> str:
         """Let every failed learning of a session wait once more; return why it cannot be, or ""."""
@@ -297,103 +290,3 @@ class Committer(Gate):
         commit = self._commit(edits, message_of(subject, "A person reverted it.", trailers))
         self._advance(session, after)
         self._report(Event("rejected", place, taken_back.subject, commit))
-
-    # -- transcripts ------------------------------------------------------------------------------
-
-    def archive(self, sessions: Sequence[Tracked]) -> None:
-        """Commit these transcripts together, as far as they can be."""
-        ready: list[_Ready] = []
-        for session in sessions:
-            held = self._try(session.place, lambda s=session: self._add_archive(s, ready))  # type: ignore[misc]
-            self._hold_archive(session, held)
-        if not ready:
-            return
-        names = [str(one.session.place) for one in ready]
-        what = names[0] if len(names) == 1 else f"{len(names)} sessions"
-        trailers = {"Acontext-Kind": "archive", "Acontext-Session": names}
-        message = message_of(f"Archive {what}", "", trailers)
-        blobs = self._blob_edits([one.session for one in ready])
-        edits = [edit for one in ready for edit in (one.whole.edit, one.note)]
-
-        def commit() -> None:
-            done = self._commit([*blobs, *edits], message)
-            for one in ready:
-                self._advance(one.session, one.state)
-                self._archived(one.session, one.whole, blobs)
-                self._report(Event("archived", one.session.place, "", done))
-
-        held = self._try(ready[0].session.place, commit)
-        if not held or self.reason:
-            return
-        if len(ready) == 1:
-            self._hold_archive(ready[0].session, held)
-        else:
-            # One of them is in a person's hands; the others need not wait for it.
-            for one in ready:
-                self.archive([one.session])
-
-    def _hold_archive(self, session: Tracked, held: str) -> None:
-        if held and not self.reason:
-            if held != session.archive_held:
-                self._report(Event("held", session.place, held))
-            session.archive_retry_at = self.store.clock.monotonic() + RETRY_SECONDS[1]
-        session.archive_held = held if not self.reason else ""
-
-    def _add_archive(self, session: Tracked, ready: list[_Ready]) -> None:
-        stamp = session.stamp
-        whole = archive.whole_of(self.store.root, self.history, session, self.worktree.clean)
-        if whole is None:
-            session.level_stamp = stamp
-            session.let_all_go()
-            return
-        try:
-            state, data = self._known_progress(session)
-        except CommitConflict:
-            return  # It was just taken from disk again; the next step archives it.
-        state = dataclasses.replace(state, archived_bytes=whole.size_bytes)
-        note = FileEdit(session.place.progress_path, progress.encode(state), data)
-        ready.append(_Ready(session, whole, note, state))
-
-    def _whole(self, session: Tracked) -> Whole | None:
-        """The transcript, to go into a batch's commit; a batch never waits for it."""
-        try:
-            return archive.whole_of(self.store.root, self.history, session, self.worktree.clean)
-        except CommitHeld as error:
-            session.last_error = str(error)
-            return None
-
-    def _blob_edits(self, sessions: Sequence[Tracked]) -> list[FileEdit]:
-        """What these sessions' spaces have that git does not: blobs, and the first skills."""
-        spaces = {one.place.space for one in sessions}
-        wanted = sorted(path for path in self.blobs if path.split("/")[1] in spaces)
-        found = ((path, files.read_bytes(self.store.layout.path(path))) for path in wanted)
-        edits = [FileEdit(path, data, archive=True) for path, data in found if data is not None]
-        return edits + [edit for space in sorted(spaces) for edit in self._first_skills(space)]
-
-    def _first_skills(self, space: str) -> list[FileEdit]:
-        """The skills that a space begins with, which tell the learner what to file where."""
-        folder = f"{layout.SPACES_FOLDER}/{space}"
-        if self.store.layout.skills(space).exists() or self.history.holds(folder):
-            return []
-        found = starter.template_files().items()
-        return [FileEdit(f"{folder}/{inside}", data) for inside, data in found]
-
-    def _archived(self, session: Tracked, whole: Whole, blobs: Sequence[FileEdit]) -> None:
-        """Note that git has these."""
-        session.archived = (whole.size_bytes, whole.digest)
-        self.blobs -= {edit.path for edit in blobs}
-
-    def rescue(self, session: Tracked, edit: FileEdit) -> None:
-        """Give git what was read of a transcript that is lost, so that a person can take it back.
-
-        The progress file is not touched: by its `archived_bytes` the session is still behind, and
-        so it stays left alone until its file is whole.
-        """
-        place = session.place
-        trailers = {"Acontext-Kind": "archive", "Acontext-Session": str(place)}
-        message = message_of(f"Save what was read of {place}", session.lost, trailers)
-        self._try(place, lambda: self._saved(session, self._commit([edit], message)))
-
-    def _saved(self, session: Tracked, commit: str) -> None:
-        session.let_all_go()
-        self._report(Event("archived", session.place, "what was read of it is saved", commit))

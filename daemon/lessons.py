@@ -92,9 +92,31 @@ def skipped(found: Sequence[Task], skips: Mapping[str, str]) -> tuple[Task, ...]
 
 
 def skip_message(
+    skipped: Sequence[tuple[SessionPlace, Sequence[Task], Mapping[str, str]]], model: str
+) -> str:
+    """What the commit of skipped learnings says: of each session its tasks, and why by task."""
+    if len(skipped) == 1:
+        return _skip_message(*skipped[0], model)
+    reasons = [
+        f"{place}, {task.order}. {skips[task.id]}"
+        for place, found, skips in skipped
+        for task in found
+        if task.id in skips
+    ]
+    return message_of(
+        f"Skip learning from tasks of {len(skipped)} sessions",
+        "\n".join(reasons[:200]),
+        {
+            "Acontext-Kind": "tasks",
+            "Acontext-Session": [str(place) for place, _, _ in skipped],
+            "Acontext-Model": model,
+        },
+    )
+
+
+def _skip_message(
     place: SessionPlace, found: Sequence[Task], skips: Mapping[str, str], model: str
 ) -> str:
-    """What the commit of skipped learnings says."""
     skipped_tasks = [task for task in found if task.id in skips]
     orders = ", ".join(str(task.order) for task in skipped_tasks)
     noun = "task" if len(skipped_tasks) == 1 else "tasks"

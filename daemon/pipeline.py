@@ -69,6 +69,7 @@ class Pipeline:
         self._report = report
         self._wake = wake
         self._last_served = ""
+        self._skipped: list[Tracked] = []
 
     def step(self) -> float:
         """Do what is due; return after how many seconds there is something to do again."""
@@ -147,9 +148,8 @@ class Pipeline:
             session.batch_again,
         )
         state = batches.advance(session.progress, session.batch, reading, session.batch_seen)
-        if not reading.messages or not state.is_tracked:
-            job.unextracted = True
-        else:
+        job.unextracted = not reading.messages or not state.is_tracked
+        if not job.unextracted:
             job.future = self.workers.executor.submit(self.workers.extractor.extract, work)
             job.future.add_done_callback(lambda _: self._wake())
         session.running = True
@@ -184,17 +184,18 @@ class Pipeline:
     def _start_learning(self, until: float) -> bool:
         """Start what is due, one in each space; True if there is more than one step should do."""
         busy = {job.session.place.space for job in self._jobs if isinstance(job, LearnJob)}
+        more = False
         for session in self._in_turn():
             while session.place.space not in busy and self._may_learn(session):
-                if self._now() > until:
-                    return True
-                job = self._start_learn_job(session)
-                if job is None:
+                more = self._now() > until
+                if more or (job := self._start_learn_job(session)) is None:
                     break
                 self._settle()
                 if job in self._jobs:
                     busy.add(session.place.space)
-        return False
+        skipped, self._skipped = self._skipped, []
+        self.committer.commit_skips(skipped)
+        return more
 
     def _may_learn(self, session: Tracked) -> bool:
         return (
@@ -222,8 +223,7 @@ class Pipeline:
         session.held = ""
         session.nothing_to_learn = work is None and self._is_over(session)
         if work is None:
-            if session.skips:
-                self.committer.commit_skips(session)
+            self._skipped += [session] if session.skips else []
             return None
         future = self.workers.executor.submit(self.workers.learn, work)
         future.add_done_callback(lambda _: self._wake())

@@ -6,7 +6,7 @@ Used by one thread, a bounded slice at a time. Events are hints; a rescan finds 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from acontext_fs import layout, pruning
@@ -18,7 +18,7 @@ from acontext_fs.daemon.capture.scanning import Found
 from acontext_fs.daemon.capture.shelf import Shelf
 from acontext_fs.daemon.capture.sources import Source
 from acontext_fs.daemon.capture.taking import Taker
-from acontext_fs.daemon.capture.waiting import Taken, Tally, Trouble, Waiting
+from acontext_fs.daemon.capture.waiting import Account, Taken, Tally, Trouble, Waiting
 from acontext_fs.daemon.capture.work import Desk, Work
 from acontext_fs.errors import AcontextError, RedactionError
 from acontext_fs.layout import Layout
@@ -45,9 +45,11 @@ class Capture:
         say: Callable[[str], None] = lambda text: None,
         *,
         eager: bool = False,
+        only: Collection[str] = (),
         clean: Callable[[bytes], bytes] | None = None,
     ) -> None:
         """`say` hears of trouble, once; an `eager` one does not wait for the end of a last line.
+        With `only`, just the sources of these paths are looked at.
 
         `clean` takes the secrets out of a line, as those who commit it will do once more.
 
@@ -59,6 +61,7 @@ class Capture:
         self._say = say
         self._cleaner = Cleaner(store.layout, options, clean)
         self._eager = eager
+        self._only = frozenset(only)
         self._waiting = Waiting()
         self._works: dict[str, Work] = {}
         self._due: dict[str, tuple[float, Found | None]] = {}
@@ -67,6 +70,7 @@ class Capture:
         self.ledger = Ledger(ledger_file(store.layout))
         self.troubles: dict[str, Trouble] = {}
         self.tally = Tally()
+        self.account = Account()
         self._moved: dict[tuple[int, int], str] = {}
         self._pruned: dict[str, frozenset[str]] = {}
         # Kept until they are told: a turn may fail behind the store.
@@ -115,23 +119,23 @@ class Capture:
         self._pruned.clear()
         if self.sources:
             self._shelf.refresh()
-        files = self.files()
-        self.troubles = {path: one for path, one in self.troubles.items() if path in files}
+        unreadable: dict[str, str] = {}
+        files = self.files(unreadable)
+        before = self.troubles
+        self.troubles = {path: one for path, one in before.items() if path in files}
+        for path, reason in unreadable.items():
+            self.troubles[path] = Trouble(reason, None, 0.0)
+            if path not in before or before[path].reason != reason:
+                self._say(f"{path} {reason}")
         # A copy was written to later than what it was copied from.
         for path, found in sorted(files.items(), key=lambda one: (one[1].mtime_ns, one[0])):
             if not self._is_level(path, found):
                 self._want(path, found)
 
-    def files(self) -> dict[str, Found]:
+    def files(self, unreadable: dict[str, str]) -> dict[str, Found]:
         """The files of all sources that may be transcripts, as they are now."""
-        every: dict[str, Found] = {}
-        for source in self.sources:
-            every |= scanning.scan(source, self._store.root)
-        packed = [path for path in every if path.endswith(".jsonl.zst")]
-        for path in packed:
-            if path.removesuffix(".zst") in every:
-                del every[path]
-        return every
+        wanted = [one for one in self.sources if not self._only or one.path in self._only]
+        return scanning.scan_all(wanted, self._store.root, unreadable)
 
     def note(self, path: str) -> None:
         """A path deserves a look now."""
@@ -218,6 +222,7 @@ class Capture:
             if work is not None:
                 sessions, full, blobs = work.written()
                 self._written |= sessions
+                work.tell(self.account, is_new=bool(sessions))
                 self._blobs |= blobs
                 is_done = path not in self._waiting.queued
                 self._written_up |= self._all_of(work) if is_done else full
@@ -290,7 +295,16 @@ class Capture:
         if source is None or found is None:
             return None
         entry = self.ledger.entries.get(path) or self._moved_here(path, found)
-        begun = taking.begin(entry, path, found, source)
+        due_at = self._taker.waits(entry, path, found)
+        if due_at is not None and not source.once:
+            self._due[path] = (due_at, found)
+        if due_at is not None and entry is not None:
+            return None
+        begun = (
+            taking.begin(entry, path, found, source, self._cleaner.session_id)
+            if due_at is None
+            else Entry(path, state="unknown", reason=taking.UNFINISHED)
+        )
         if isinstance(begun, Work):
             return begun
         noted.append(begun)
@@ -344,7 +358,9 @@ class Capture:
         return [
             one
             for one in self.sources
-            if one.once and not any(_is_below(path, one.path) for path in waiting)
+            if one.once
+            and not (self._only and one.path not in self._only)
+            and not any(_is_below(path, one.path) for path in waiting)
         ]
 
     def _rest(self) -> float:
@@ -360,15 +376,15 @@ class Capture:
         shown = sorted(self.troubles.items())[:TROUBLES_SHOWN]
         return {
             **self.tally.value(),
+            "left_out": self.account.left_out,
+            "left_out_bytes": self.account.left_out_bytes,
             "troubles": len(self.troubles),
             "trouble": [{"path": path, "reason": trouble.reason} for path, trouble in shown],
         }
 
     def problems(self) -> list[str]:
         """What cannot be taken in, a sentence each."""
-        return [f"{path}: {one.reason}" for path, one in sorted(self.troubles.items())][
-            :TROUBLES_SHOWN
-        ]
+        return [f"{path}: {one.reason}" for path, one in sorted(self.troubles.items())]
 
     def unknown(self, paths: Iterable[str]) -> list[str]:
         """Which of these files nobody can read."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
 from acontext_fs import blobs, files, redaction
 from acontext_fs.blobs import Blob, BlobLimits
+from acontext_fs.daemon.capture import shelf
 from acontext_fs.layout import Layout
 from acontext_fs.settings import Settings
 
 
 class Cleaned(NamedTuple):
-    """A line as it is stored, and what went out of it into files."""
+    """A line as it is stored, what went out of it into files, and the sizes of what is not kept."""
 
     data: bytes
     blobs: tuple[Blob, ...]
+    left_out: tuple[int, ...] = ()
 
 
 class Cleaner:
@@ -33,6 +37,7 @@ class Cleaner:
             SettingsError: a pattern of theirs is broken.
         """
         self._root = root
+        self._ids: dict[str, str] = {}
         self._redactor = redaction.of(options)
         self.without_secrets = clean or (lambda line: self._redactor.clean(line).data)
         self._limits = BlobLimits(
@@ -46,7 +51,23 @@ class Cleaner:
             RedactionError: it cannot be scanned; it must not be stored.
         """
         light = blobs.lighten(line, space, self._limits, self._redactor.clean_text)
-        return Cleaned(self.without_secrets(light.data), light.blobs)
+        left_out = blobs.left_out(light.data) if light.data is not line else []
+        said = blobs.left_out(line) if left_out else []
+        data = self.without_secrets(light.data)
+        return Cleaned(data, light.blobs, tuple((Counter(left_out) - Counter(said)).elements()))
+
+    def session_id(self, name: str) -> str:
+        """The id in the store of a session that its agent calls `name`: it becomes a path.
+
+        Raises:
+            RedactionError: it cannot be scanned.
+        """
+        found = self._ids.get(name)
+        if found is None:
+            is_clean = self._redactor.clean_text(name) == name
+            found = shelf.session_id_of(name if is_clean else f"redacted-{_digest(name)}")
+            self._ids[name] = found
+        return found
 
     def keep(self, blob: Blob) -> None:
         """Put a blob where its name leads, unless it is there.
@@ -57,3 +78,8 @@ class Cleaner:
         path = self._root.path(blob.path)
         if files.size_of(path) != len(blob.data):
             files.write_atomic(path, blob.data)
+
+
+def _digest(name: str) -> str:
+    data = name.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=6).hexdigest()

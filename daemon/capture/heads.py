@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +14,11 @@ from acontext_fs.daemon.capture import known
 from acontext_fs.errors import AcontextError, SessionError
 from acontext_fs.formats.dialect import Dialect, Owner
 from acontext_fs.formats.reader import Reader
-from acontext_fs.formats.sources import ZSTD
+from acontext_fs.formats.sources import WHOLE_BYTES_MAX, ZSTD
 from acontext_fs.records import Line, SessionFact
 
 HEAD_BYTES = 64 * 1024
+_BOM = b"\xef\xbb\xbf"
 _PROJECT_FACTS = ("project", "remote", "branch")
 
 
@@ -35,6 +37,30 @@ def is_packed(path: str) -> bool:
         SessionError: it cannot be read.
     """
     return _first_bytes(path, len(ZSTD)).startswith((ZSTD, b"\x1f\x8b"))
+
+
+def is_unfinished(path: str) -> bool:
+    """Whether a file holds no more than the beginning of an object: neither a line nor JSON.
+
+    Raises:
+        SessionError: it cannot be read.
+    """
+    if is_packed(path):
+        return False
+    data = _first_bytes(path, HEAD_BYTES)
+    if not data.removeprefix(_BOM).lstrip().startswith(b"{") or b"\n" in data:
+        return False
+    if len(data) == HEAD_BYTES:
+        data = _first_bytes(path, WHOLE_BYTES_MAX)
+    if b"\n" in data:
+        return False
+    try:
+        json.loads(data)
+    except RecursionError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def first_lines(path: str) -> list[bytes]:

@@ -68,6 +68,11 @@ class Entry:
     marks: tuple[str, ...] = ()
     stored: dict[str, Stored] = field(default_factory=dict)
 
+    def is_like(self, other: Entry) -> bool:
+        """Whether it is of a file of the same format."""
+        mine = (self.kind, self.dialect, self.is_whole, self.is_packed)
+        return mine == (other.kind, other.dialect, other.is_whole, other.is_packed)
+
 
 class Ledger:
     """All entries, by the path of the source file. Used by one thread."""

@@ -45,7 +45,10 @@ def scan(
     stack, links = [top], list[str]()
     seen = {_identity(str(leave_out))}
     while stack or links:
-        folder = stack.pop() if stack else links.pop()
+        is_link = not stack
+        folder = links.pop(links.index(min(links))) if is_link else stack.pop()
+        if is_link and _is_around(folder, top):
+            continue
         try:
             identity = _identity(folder)
             if identity in seen:

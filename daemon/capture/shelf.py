@@ -136,6 +136,7 @@ class Shelf:
 def session_id_of(name: str) -> str:
     """The id in the store of a session that its agent calls `name`; another for another name."""
     text = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip(".").rstrip(".")
+    text = f"session{text}" if text.startswith("-") else text  # It is no option of a command.
     if len(text) > _ID_LENGTH_MAX:
         digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
         text = f"{text[: _ID_LENGTH_MAX - 13]}-{digest}"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from acontext_fs.clock import format_time
-from acontext_fs.daemon.capture import heads, shelf
+from acontext_fs.daemon.capture import heads, taking
 from acontext_fs.daemon.capture.ledger import Entry
 from acontext_fs.daemon.capture.scanning import Found
 from acontext_fs.daemon.capture.sources import Source
 from acontext_fs.errors import AcontextError
 from acontext_fs.formats import dialects
-from acontext_fs.formats.sources import look_at
+from acontext_fs.formats.sources import Kind, look_at, read_file, sessions_in
 
 UNKNOWN_PROJECT = "(no project named)"
 TOKEN_BYTES = 4
@@ -37,12 +38,14 @@ class Survey:
 
 @dataclass(slots=True)
 class Contents:
-    """What stands in the files that wait: sessions and bytes by project and by space."""
+    """What stands in the files of a source: sessions, and of the new ones how many are of which
+    project and go to which space; files that nobody can read; bytes that were not read yet.
+    """
 
     projects: Counter[str] = field(default_factory=Counter)
     spaces: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
     sessions: set[str] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)
     unknown: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
 
@@ -72,39 +75,60 @@ def count(source: Source, found: Mapping[str, Found], entries: Mapping[str, Entr
     return survey
 
 
-def look_inside(source: Source, found: Mapping[str, Found]) -> Contents:
-    """Find out from the beginnings of files what they are and where they would go."""
+def look_inside(
+    source: Source,
+    found: Mapping[str, Found],
+    entries: Mapping[str, Entry],
+    stored: Container[str],
+    id_of: Callable[[str], str],
+) -> Contents:
+    """Find out from the beginnings of files what they are and where they would go; `stored` are
+    the ids of the sessions of the store.
+    """
     contents = Contents()
     for path, one in sorted(found.items()):
         if not one.size:
             continue
         try:
-            look = look_at(Path(path))
-            lines = heads.first_lines(path) if look.kind and not look.kind.is_whole else []
+            kind = _kind_of(path, source)
+            if isinstance(kind, str):
+                contents.unknown[path] = kind
+                continue
+            names, facts = _sessions_of(path, kind)
         except AcontextError as error:
             contents.unknown[path] = str(error)
             continue
-        if look.kind is None:
-            contents.unknown[path] = look.reason
-            continue
-        contents.kinds[look.kind.name] += 1
-        contents.bytes += one.size
-        facts = heads.facts_of(lines)
-        head = heads.head_of(lines, dialects.NAMED.get(look.kind.dialect or look.kind.name))
-        named = head.owner.session_id if head.owner else path
-        contents.sessions.add(shelf.session_id_of(named))
-        contents.projects[str(facts.get("project") or UNKNOWN_PROJECT)] += 1
-        contents.spaces[source.space_of(look.kind.dialect or look.kind.name, facts)] += 1
+        entry = entries.get(path)
+        if entry is None or entry.found != one:
+            contents.bytes += max(0, one.size - (entry.cursor.offset if entry is not None else 0))
+        for session_id in {id_of(name) for name in names} - contents.sessions:
+            contents.sessions.add(session_id)
+            if session_id in stored:
+                contents.stored.add(session_id)
+                continue
+            contents.projects[str(facts.get("project") or UNKNOWN_PROJECT)] += 1
+            contents.spaces[source.space_of(kind.dialect or kind.name, facts)] += 1
     return contents
 
 
-def unknown_sentence(paths: Iterable[str], shown: int = 3) -> str:
-    """That files are of no known format, with the first few of them; "" for none."""
-    names = sorted(paths)
-    if not names:
-        return ""
-    noun = "file is" if len(names) == 1 else "files are"
-    more = ", ..." if len(names) > shown else ""
-    return (
-        f"{len(names)} {noun} of unknown format and not taken in: {', '.join(names[:shown])}{more}"
-    )
+def _kind_of(path: str, source: Source) -> Kind | str:
+    """What a file is, or why it would not be taken in."""
+    if heads.is_unfinished(path):
+        return taking.UNFINISHED
+    kind, reason, _ = look_at(Path(path))
+    if kind is None:
+        return reason
+    return taking.refusal(kind) if kind.only_import and not source.once else kind
+
+
+def _sessions_of(path: str, kind: Kind) -> tuple[set[str], Mapping[str, Any]]:
+    """What the sessions of a file are called, as far as its beginning tells; and its facts."""
+    if kind.is_whole:
+        found = sessions_in(read_file(Path(path)), kind)
+        return {one.session_id or taking.name_of(path) for one in found}, {}
+    lines = heads.first_lines(path)
+    dialect = dialects.NAMED.get(kind.dialect or kind.name)
+    owner = heads.head_of(lines, dialect).owner
+    if owner is None:
+        return {taking.name_without_owner(path, kind.name, dialect)}, {}
+    return {owner.session_id}, heads.facts_of(lines)

@@ -8,7 +8,7 @@ what is missing there is added. Nothing is ever removed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from acontext_fs.daemon.capture.work import Desk, Piece, Work
 from acontext_fs.daemon.tail import Grown, Unchanged, Vanished
 from acontext_fs.errors import RedactionError, SessionError
 from acontext_fs.formats import dialects
+from acontext_fs.formats.dialect import Dialect
 from acontext_fs.formats.sources import OWN, Kind, WholeSession, look_at, read_file, sessions_in
 from acontext_fs.records import Cursor, Line
 
@@ -33,6 +34,9 @@ QUIET_SECONDS = 30.0
 """How long a last line without a newline, or a beginning that does not say whose it is, waits."""
 TORN_SECONDS = 3600.0
 """How long a last line that is no JSON waits: then its writer has died."""
+
+
+UNFINISHED = "its first line is not finished yet, and does not say what it is"
 
 
 class Slice(NamedTuple):
@@ -46,23 +50,33 @@ class Slice(NamedTuple):
     anew: bool = False
 
 
-def begin(entry: Entry | None, path: str, found: Found, source: Source) -> Work | Entry:
+def begin(
+    entry: Entry | None,
+    path: str,
+    found: Found,
+    source: Source,
+    id_of: Callable[[str], str] = shelf.session_id_of,
+) -> Work | Entry:
     """Begin to take in a file, or go on with it; an entry where there is nothing to take.
+    `id_of` gives the ids of sessions by what agents call them.
 
     Raises:
         SessionError: it cannot be read, or is damaged as a whole.
     """
-    if entry is None or entry.state != "taken" or entry.is_whole or entry.is_packed:
+    # What has no line yet was judged by half a one.
+    if entry is None or entry.state != "taken" or not entry.cursor.line:
         look = look_at(Path(path))
         if look.kind is None:
             return Entry(path, state="unknown", reason=look.reason, found=found)
         kind = look.kind
         if kind.only_import and not source.once:
-            reason = f"{kind.name} files are taken in with `acontext-fs import` only"
+            reason = refusal(kind)
             return Entry(path, kind=kind.name, state="refused", reason=reason, found=found)
-        entry = Entry(path, kind.name, kind.dialect, kind.is_whole, heads.is_packed(path))
+        new = Entry(path, kind.name, kind.dialect, kind.is_whole, heads.is_packed(path))
+        if entry is None or not entry.is_like(new) or new.is_whole or new.is_packed:
+            entry = new
     name = entry.kind if entry.kind in dialects.NAMED else entry.dialect or entry.kind
-    work = Work.on(entry, source, name, dialects.NAMED.get(entry.dialect or entry.kind))
+    work = Work.on(entry, source, name, dialects.NAMED.get(entry.dialect or entry.kind), id_of)
     if entry.is_whole or entry.is_packed:
         _read_whole(work, found)
     elif entry.again or (entry.continues and not entry.stored):
@@ -72,6 +86,11 @@ def begin(entry: Entry | None, path: str, found: Found, source: Source) -> Work 
     return work
 
 
+def refusal(kind: Kind) -> str:
+    """Why a file of a kind that is only imported is not taken in."""
+    return f"{kind.name} files are taken in with `acontext-fs import` only"
+
+
 def _read_whole(work: Work, found: Found | None) -> None:
     """Read a file that means something only as a whole, and compare all of it."""
     path = work.entry.path
@@ -79,18 +98,21 @@ def _read_whole(work: Work, found: Found | None) -> None:
     work.entry.found = found
     data = read_file(Path(path))
     if work.entry.is_whole:
-        work.entry.parent = heads.parent_in_path(path, work.entry.kind)
+        parent = heads.parent_in_path(path, work.entry.kind)
+        work.entry.parent = work.id_of(parent) if parent else ""
         kind = Kind(work.entry.kind, work.entry.dialect, is_whole=True)
-        work.pieces = _pieces(sessions_in(data, kind), path)
+        work.pieces = _pieces(sessions_in(data, kind), path, work.id_of)
         return
     lines = [line for line, _ in known.lines_in([data])]
     work.pieces = map(Piece, lines)
     _begin_session(work, lines)
 
 
-def _pieces(found: Sequence[WholeSession], path: str) -> Iterator[Piece]:
+def _pieces(
+    found: Sequence[WholeSession], path: str, id_of: Callable[[str], str]
+) -> Iterator[Piece]:
     for session in found:
-        session_id = shelf.session_id_of(session.session_id or _name_of(path))
+        session_id = id_of(session.session_id or name_of(path))
         for line in session.lines:
             yield Piece(line, session_id, session.facts)
 
@@ -115,7 +137,12 @@ def _stem(path: str) -> str:
     return name
 
 
-def _name_of(path: str) -> str:
+def name_without_owner(path: str, kind: str, dialect: Dialect | None) -> str:
+    """What a session is called whose records do not say: by formats that name their files so."""
+    return _stem(path) if dialect is not None or kind == OWN.name else name_of(path)
+
+
+def name_of(path: str) -> str:
     """The name of a session that its file does not tell: `conversation.jsonl` is a common name."""
     return f"{os.path.basename(os.path.dirname(path))}-{_stem(path)}".lstrip("-.")
 
@@ -138,14 +165,13 @@ def _begin_session(work: Work, lines: Sequence[bytes]) -> bool:
     entry = work.entry
     head = heads.head_of(lines, work.dialect)
     owner = head.owner
-    names_itself = work.dialect is not None or entry.kind == OWN.name
-    otherwise = _stem(entry.path) if names_itself else _name_of(entry.path)
-    entry.session = shelf.session_id_of(owner.session_id if owner else otherwise)
+    otherwise = name_without_owner(entry.path, entry.kind, work.dialect)
+    entry.session = work.id_of(owner.session_id if owner else otherwise)
     entry.current = entry.session
     entry.time = head.time
     parent = owner.parent if owner is not None else ""
     parent = parent or heads.parent_in_path(entry.path, entry.kind)
-    entry.parent = shelf.session_id_of(parent) if parent else ""
+    entry.parent = work.id_of(parent) if parent else ""
     if work.source.rules:
         work.facts = heads.facts_of(lines)
     return work.dialect is None or bool(owner and head.time)
@@ -163,6 +189,17 @@ class Taker:
         self._clock = clock
         self._eager = eager
         self._from_the_future: dict[str, tuple[Found, float]] = {}
+
+    def waits(self, entry: Entry | None, path: str, found: Found) -> float | None:
+        """Until when (wall time) a file waits that is no more than the beginning of a line.
+
+        Raises:
+            SessionError: it cannot be read.
+        """
+        if entry is not None and (entry.cursor.line or entry.is_whole or entry.is_packed):
+            return None
+        due_at = self._quiet_since(path, found) + TORN_SECONDS
+        return due_at if due_at > self._clock.now() and heads.is_unfinished(path) else None
 
     def slice(self, work: Work) -> Slice:
         """Take in the next slice.

@@ -32,6 +32,18 @@ class Trouble(NamedTuple):
 
 
 @dataclass(slots=True)
+class Account:
+    """What a person may want to know of all that was done: the files in which there was something
+    new, the sessions that were pruned and do not come back, and what was too large to be kept.
+    """
+
+    files: set[str] = field(default_factory=set)
+    barred: set[str] = field(default_factory=set)
+    left_out: int = 0
+    left_out_bytes: int = 0
+
+
+@dataclass(slots=True)
 class Tally:
     """How far the files that wait were taken in; begins anew when none waits any more."""
 

@@ -18,6 +18,7 @@ from acontext_fs.daemon.capture.ledger import Entry
 from acontext_fs.daemon.capture.shelf import Shelf
 from acontext_fs.daemon.capture.sources import Source
 from acontext_fs.daemon.capture.targets import StartAgain, Target
+from acontext_fs.daemon.capture.waiting import Account
 from acontext_fs.formats.dialect import Dialect, Owner
 
 _HEADED = frozenset({"codex", "gemini", "pi", "openclaw"})
@@ -67,11 +68,21 @@ class Work:
     foreign: Known = field(default_factory=Known)
     sessions_written: set[str] = field(default_factory=set)
     blobs_written: set[str] = field(default_factory=set)
+    left_out: int = 0
+    left_out_bytes: int = 0
+    id_of: Callable[[str], str] = shelf.session_id_of
 
     @classmethod
-    def on(cls, entry: Entry, source: Source, header_source: str, dialect: Dialect | None) -> Work:
+    def on(
+        cls,
+        entry: Entry,
+        source: Source,
+        header_source: str,
+        dialect: Dialect | None,
+        id_of: Callable[[str], str],
+    ) -> Work:
         """Work on a copy of `entry`."""
-        return cls(copy.deepcopy(entry), source, header_source, dialect)
+        return cls(copy.deepcopy(entry), source, header_source, dialect, id_of=id_of)
 
     def take(self, piece: Piece, desk: Desk) -> None:
         """Deal with the next line.
@@ -101,6 +112,8 @@ class Work:
         for blob in cleaned.blobs:
             desk.cleaner.keep(blob)
             self.blobs_written.add(blob.path)
+        self.left_out += len(cleaned.left_out)
+        self.left_out_bytes += sum(cleaned.left_out)
         target.put(cleaned.data, desk.shelf, self.sessions_written)
 
     def _note_time(self, values: Sequence[Mapping[str, Any]]) -> None:
@@ -127,8 +140,8 @@ class Work:
             return piece.session, self.entry.parent
         for owner in self._owners(values):
             if not self._is_headed or not self.entry.current:
-                self.entry.current = shelf.session_id_of(owner.session_id)
-                parent = shelf.session_id_of(owner.parent) if owner.parent else ""
+                self.entry.current = self.id_of(owner.session_id)
+                parent = self.id_of(owner.parent) if owner.parent else ""
                 return self.entry.current, parent or self._own_parent
         return self.entry.current, self._own_parent
 
@@ -169,8 +182,8 @@ class Work:
     def _open(self, session_id: str, parent: str, time: str, piece: Piece, desk: Desk) -> Target:
         continues = self.entry.continues if session_id == self.entry.session else ""
         heads = (
-            self._header(time, piece, parent, continues),
-            self._header(time, piece, parent, session_id),
+            desk.cleaner.without_secrets(self._header(time, piece, parent, continues)),
+            desk.cleaner.without_secrets(self._header(time, piece, parent, session_id)),
         )
         noted = self.entry.stored.get(session_id)
         if noted is not None and not self.compares:
@@ -281,6 +294,14 @@ class Work:
         self.sessions_written.clear()
         self.blobs_written.clear()
         return sessions, sessions - current, blobs
+
+    def tell(self, account: Account, *, is_new: bool) -> None:
+        """Add to the account what there is since; `is_new` if something was written."""
+        account.files |= {self.entry.path} if is_new else set()
+        account.barred |= {name for name, target in self.targets.items() if target.barred}
+        account.left_out += self.left_out
+        account.left_out_bytes += self.left_out_bytes
+        self.left_out = self.left_out_bytes = 0
 
     @property
     def is_far_ahead(self) -> bool:

@@ -492,3 +492,19 @@ def test_one_learning_of_a_space_runs_at_a_time(daemon, hand) -> None:
     hand.finish()
     daemon.turn()
     assert len(hand.waiting) == 1
+
+
+def test_what_is_skipped_of_several_sessions_is_one_commit(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    for name in ("a", "b", "c"):
+        daemon.write(user(f"What does fetch_{name}.py do?"), session=name)
+        daemon.write(agent(f"fetch_{name}.py downloads a file."), user("Thanks!"), session=name)
+    assert daemon.flush() == []
+    subjects = daemon.git("log", "--format=%s").split("\n")
+    assert "Skip learning from tasks of 3 sessions" in subjects
+    assert not [one for one in subjects if one.startswith("Skip learning from task ")]
+    for name in ("a", "b", "c"):
+        (task,) = daemon.tasks(name)
+        assert task.learning is not None
+        assert task.learning.status == "skipped"
+    daemon.check_clean()
