@@ -101,7 +101,7 @@ class Redactor:
             places = secret_scan.merged(places)
         if self._literals:
             places = [place for place in places if not self._is_allowed(view, place)]
-        return places
+        return secret_scan.everywhere(view.text, places) if places else places
 
     def _is_allowed(self, view: View, place: Place) -> bool:
         secret = view.text[place.start : place.end]

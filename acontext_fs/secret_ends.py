@@ -18,15 +18,19 @@ _LINE_BYTES_MAX = 400
 _WORDS_MAX = 6
 
 _BACKSLASH = ord("\\")
-# Without the bytes that begin an arrow, a curly quote or the punctuation of Chinese.
-_RUN = re.compile(rb"[^\s\"`\\\x00\xe2\xe3\xef]+")
+# Without the bytes that begin an arrow, a curly quote or the punctuation of Chinese; of few parts,
+# so that a name repeated a million times is not read a million times.
+_PART = rb"[^\s\"`\\\x00\xe2\xe3\xef=:]"
+_RUN = re.compile(rb"(?=[^\s\"`\\\x00\xe2\xe3\xef])" + _PART + rb"*(?:[=:]" + _PART + rb"*){0,9}")
 _NEXT = re.compile(
     rb"[&;,|](?=[A-Za-z_][\w.\[\]%-]{0,40}(?:[ ][\w]{1,20}){0,3}[ ]?=[^=]|[\s\"'`\\]|\Z)"
-    rb"|</|<br|&(?:quot|lt|gt|amp|\#\d+);|'(?![A-Za-z0-9])|(?:&&|\|\|)"
+    rb"|</|<br|&(?:quot|lt|gt|amp|\#\d+);|'(?=[\s,;:.)\]}\\\"]|\Z)|(?:&&|\|\|)"
 )
-_CHAIN = re.compile(rb"&&|\|\||;(?:\Z|(?=export ))|'(?![A-Za-z0-9])")
+_CHAIN = re.compile(rb"&&|\|\||;(?:\Z|(?=export ))|'(?=[\s,;:.)\]}\\\"]|\Z)")
 _PAIRS = {ord(")"): ord("("), ord("]"): ord("["), ord("}"): ord("{"), ord(">"): ord("<")}
-_AFTER_CLOSER = b".,;:)]}>'*"
+_BRACKET = re.compile(rb"[()\[\]{}<>]")
+_TRAIL = re.compile(rb"[)\]}>.,;:'*]*(?:\Z|[.;,][A-Za-z_]\w*\()")
+_OPENING = re.compile(rb"\$?(\\*)([\"'`])")
 _MORE = re.compile(rb"[ ]([^\s\"`\\\x00\xe2\xe3\xef]+)")
 _LINE_END = re.compile(rb"[\n\r\"`\x00]|\\+[nr\"]|[ ]+#|[ ](?:&&|\|\|?|>>?|2>)[ ]|[ \t]*\Z")
 _COMMAND = re.compile(rb"[ ]-{1,2}[A-Za-z]|\$|[ ](?:&&|\|)|^\S+[ ]+(?:\./|[a-z]+[ ](?:run|-))")
@@ -34,7 +38,7 @@ _SETTING = re.compile(
     rb"[ \t+-]*(?:\d{1,6}(?:\t|\\+t|\xe2\x86\x92|\\+u2192|:|-)[ ]*)?(?:export )?"
     rb"[\"']?[A-Za-z_][\w.-]{0,60}[\"']?(?:=|[ ]?[:=](?:[ ]|\Z))"
 )
-_BREAK = re.compile(rb"[\n\r]|\\+[nr]|\",[ ]?\"")
+_BREAK = re.compile(rb"[\n\r]|\\+[nr]|\",[ ]?\"|\\*\"")
 
 
 def quoted(text: bytes, start: int, depth: int, quote: bytes) -> tuple[int, int] | None:
@@ -59,9 +63,18 @@ def _level(backslashes: int) -> int:
     return ((backslashes + 1) & ~backslashes).bit_length() - 1
 
 
-def word_end(text: bytes, start: int) -> int:
+def argument(text: bytes, start: int) -> tuple[int, int]:
+    """Where the argument of a command lies, in quotes or not, that begins at `start`."""
+    opening = _OPENING.match(text, start)
+    if opening:
+        found = quoted(text, opening.end(), len(opening[1]), opening[2])
+        return found or (start, start)
+    return start, word_end(text, start)
+
+
+def word_end(text: bytes, start: int, limit: int = WORD_BYTES_MAX) -> int:
     """The end of the value that begins at `start` and stands in a text of any kind."""
-    run = _RUN.match(text, start, start + WORD_BYTES_MAX)
+    run = _RUN.match(text, start, start + limit)
     if run is None:
         return start
     end = run.end()
@@ -78,6 +91,20 @@ def line_end(text: bytes, start: int) -> int:
     chain = _CHAIN.search(text, start, run.end())
     end = chain.start() if chain else run.end()
     if chain or text[end : end + 1] != b" ":
+        return end
+    last = _LINE_END.search(text, end, end + _LINE_BYTES_MAX)
+    rest = text[end : last.start()] if last else b""
+    if rest.strip() and not _COMMAND.search(rest) and _is_among_settings(text, start, end):
+        return end + len(rest.rstrip())
+    return with_wild(text, end)
+
+
+def last_end(text: bytes, start: int, end: int) -> int:
+    """The end of a value that would end with its word, in a line that begins with its name."""
+    run = _RUN.match(text, start, start + WORD_BYTES_MAX)
+    if run is None or run.end() != end:
+        return end
+    if text[end : end + 1] != b" ":
         return end
     last = _LINE_END.search(text, end, end + _LINE_BYTES_MAX)
     rest = text[end : last.start()] if last else b""
@@ -112,14 +139,14 @@ def _is_among_settings(text: bytes, start: int, end: int) -> bool:
 def _balanced(text: bytes, start: int, end: int) -> int:
     """The end before a bracket that was opened in front of the value."""
     opened: list[int] = []
-    for at in range(start, end):
-        byte = text[at]
+    for bracket in _BRACKET.finditer(text, start, end):
+        at, byte = bracket.start(), text[bracket.start()]
         if byte in b"([{<":
             opened.append(byte)
         elif byte in _PAIRS:
             if opened and opened[-1] == _PAIRS[byte]:
                 opened.pop()
-            elif at + 1 == end or text[at + 1] in _AFTER_CLOSER:
+            elif _TRAIL.match(text, at, end):
                 return at
     return end
 

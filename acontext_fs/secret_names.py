@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from acontext_fs.secret_values import Trust, is_secret, opened
+from acontext_fs import secret_ends
+from acontext_fs.secret_values import Trust, is_name, is_obvious, is_secret, is_told, opened
 
 VALUE_BYTES_MAX = 16384
 """How far the end of a value is looked for."""
-LINE_BYTES_MAX = 1024
-"""The same for what stands in a line of an environment file, whatever its characters."""
 
 _KEYS = (
     "api access secret private signing signature encrypt(?:ion)? auth(?:entication)? master account"
@@ -26,9 +25,10 @@ _KEYS = (
 )
 # What a name of a secret ends in.
 _NAME = (
-    r"(?:passw(?:or)?d|passwd|passphrase|passcode|pwd|psw|[_.-]pass|userpass|pass|[_-]pw|secret"
+    r"(?:passw(?:or)?d|passwd|passphrase|passcode|pwd|psw|[_.-]pass|userpass|pass|[_-]pw|\bpw|\bpsk|secret"
     r"|token|credentials?|creds|[_-]pat|_?auth|authorization|cookie"
     r"|connection_?string|dsn|[_-]sas"
+    r"|private_key_id"
     rf"|(?:{'|'.join(_KEYS.split())})[ _.-]?keys?|[A-Z0-9]_KEY|keytab)"
 )
 _TAIL = (
@@ -38,12 +38,14 @@ _TAIL = (
 _QUOTE = r"\\*[\"'`]"
 _GAP = r"(?:[ \t]|\\+[nrt])*"
 _SIGN = (
-    rf"(?:{_QUOTE})?[\])!?]?{_GAP}(?::=|=>|={{1,3}}|:{{1,2}}|\|\||\?\?|>|[ \t]is[ \t:])"
+    rf"(?:{_QUOTE})?[*]{{0,2}}[\])!?]?{_GAP}(?::=|=>|={{1,3}}|:{{1,2}}|\|\||\?\?|>|[ \t]is[ \t:])"
     # `{"name": "DB_PASSWORD", "value": "..."}` and its relatives in YAML and XML.
     rf"|(?:{_QUOTE})?[/]?[,;]?(?:[ \t\r\n+,{{-]|\\+[nrt]|{_QUOTE})*(?:[a-z]+[_-]?)?"
     rf"(?:value|default)(?:{_QUOTE})?[ \t]*[:=]"
     r"|</key>(?:[ \t\r\n]|\\+[nrt])*<string>"
     rf"|{_QUOTE},[ \t]*|\("
+    # Columns, `#define PASSWORD "..."`, and what somebody writes in a hurry.
+    rf"|(?:{_QUOTE})?[ \t]*\|[ \t]*|[ ]->[ ]|(?:[ ]{{2}}|\t|\\+t)(?:[ \t]|\\+t)*|[ \t]{_QUOTE}"
 )
 
 
@@ -61,6 +63,7 @@ class Value(NamedTuple):
 
 
 _NAME_BACK = re.compile(rb"[A-Za-z0-9_.$-]*\Z")
+_ESCAPED = re.compile(rb"u[0-9a-fA-F]{4}")
 _IDENTIFIER = re.compile(rb"[A-Za-z0-9_-]*(?:\.[A-Za-z][A-Za-z0-9_-]*)*")
 _WORD = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _HARMLESS_BEFORE = frozenset(
@@ -75,81 +78,125 @@ _HARMLESS_BEFORE = frozenset(
 )
 """Before `token`, `key` or `pass`: then it is one of the many harmless things of that name."""
 _PASSWORDS = frozenset(
-    b"password passwd passphrase passcode pwd psw pw pass userpass secret".split()
+    b"password passwd passphrase passcode pwd psw pw pass userpass psk secret".split()
 )
+_ENDS_OF_PASSWORDS = (b"password", b"passwd", b"passphrase", b"pwd", b"storepass", b"keypass")
 _WEAK = frozenset(b"auth key cookie pass creds cred credential credentials dsn keytab is".split())
 _LINE = re.compile(
-    rb"(?:^|[\n\r]|\\[nr]|[\"'`]|\xe2\x86\x92|\\u2192|\\t|\t)[ +>-]*"
+    rb"(?:^|[\n\r]|\\[nr]|[\"'`]|\xe2\x86\x92|\\u2192|\\t|\t|:\d{1,6}[:-])[ +>-]*"
     rb"(?:export |set |setx |ENV |ARG |env |-e |declare -x |SET |\$env:)?[ ]*\Z"
 )
 _SPACE = re.compile(rb"(?:[ \t]|\\+t)*")
 _TYPED = re.compile(
-    rb"[ \t]*(?:[A-Za-z_][\w.]{0,30}(?:\[[\w., |]{0,40}\])?(?:[ ]?\|[ ]?\w{1,20})?[ ]?=[ ]?)"
+    rb"[ \t]*[&*]?(?:'\w+ )?[A-Za-z_][\w.]{0,30}(?:\[[\w., |]{0,40}\])?(?:[ ]?\|[ ]?\w{1,20})?"
+    rb"(?:[ ]=[ ]?|=(?=\\*[\"']))"
 )
+_INSIDE = re.compile(rb"\{[^{}]{0,200}?\\*\"value\\*\"[ ]?:[ ]?")
 _CALL = re.compile(
     rb"(?:(?:[A-Z]\w{0,24}|str|bytes|Buffer\.from|[\w.]{0,20}[sS](?:ecret|tring)\w{0,12})\("
-    rb"|[fbru@]{1,2}(?=\\*[\"']))?[ ]?(\\*)([\"'`])"
+    rb"|[fbru@]{1,2}(?=\\*[\"']))?[ ]?\*{0,2}(\\*)([\"'`])"
 )
 _SCHEME = re.compile(
     rb"(?i)(?:bearer|basic|token|apikey|api-key|digest|negotiate|key|splunk|bot|ssws)[ ]+"
 )
-# At most four parts, so that a name repeated a million times is not read a million times.
-_BARE = re.compile(
-    rb"[^\s\"'`\\,;&|<>(){}\[\]\x00=:]+(?::[^\s\"'`\\,;&|<>(){}\[\]\x00=:]+){0,3}={0,2}"
-)
-# Without the bytes that begin an arrow or a curly quote, as programs put them between things.
-_WIDE = re.compile(rb"[^\s\"'`\\\x00\xe2]+")
-# In a sentence a secret has a digit, and more than digits.
-_TELLING = re.compile(rb"[\\\"'`]{0,4}(?=[^\s\d]{0,80}\d)(?=\S{0,80}[A-Za-z])\S{6}")
-_ELEMENT = re.compile(rb"([^<>\s\"'`\\\x00]+)</")
+_STARS = re.compile(rb"\*\*(?=[^\s*])")
+_ELEMENT = re.compile(rb"([^<>\"`\\\x00\n\r]+)</")
 _IN_A_LIST = re.compile(rb"[A-Za-z0-9*]:\Z")  # An ARN or URN: a:b:secret:name.
-_BACKSLASH = ord("\\")
 _ENV = re.compile(rb"[A-Z][A-Z0-9_]+")
+_CODE = re.compile(rb"([A-Za-z_][\w.]*)(?:\[|\((?=[A-Za-z_)]|\Z))")
+_WORDY = re.compile(rb"[A-Za-z_]+[0-9]{0,3}[A-Za-z_]*")
+_IS_LAST = re.compile(rb"[ ]*(?:\Z|[\n\r\"`|]|\\+[nrt\"])")
+_AWS_SECRET = re.compile(rb"[A-Za-z0-9/+]{40}")
 
 
 def value_after(text: bytes, start: int, end: int) -> Value | None:
     """The secret value whose name begins in `start:end` and whose sign ends there, if it is one."""
     first, last = _name_around(text, start)
     words = [word.lower() for word in _WORD.findall(text, first, last)]
-    sign = text[last:end].strip().lower()
+    sign = text[last:end].lower()
+    bare = sign.strip()
     if not words or (
         words[-1] in (b"token", b"key", b"pass") and _HARMLESS_BEFORE & {*words[-2:-1]}
     ):
         return None
-    if b"public" in words or (sign == b":" and _IN_A_LIST.search(text, max(0, first - 2), first)):
+    if b"public" in words or (bare == b":" and _IN_A_LIST.search(text, max(0, first - 2), first)):
         return None
-    trust = _trust(text[first:last], words, sign)
-    kind = "password" if {*words} & _PASSWORDS and b"secret" not in words else "secret"
+    if words == [b"pass"] and (
+        bare.strip(b"\"'") not in (b":", b"=", b"=>") or (text[first:last] == b"PASS" and bare != b"=")
+    ):
+        return None  # A verb, or what a test prints.
+    if bare.strip(b"\"'`\\") == b"|" and (sign[-1:] != b" " or text[last : last + 1] == b"|"):
+        return None  # The names in an expression.
+    kind = "password" if _is_password(words) and b"secret" not in words else "secret"
+    name = _Name(kind, words, first, last, bare, _trust(text[first:last], words, bare))
+    if bare[-1:] in b"\"'`" and sign[:1] in b" \t":
+        end = last + 1  # The quote is that of the value.
     at = _SPACE.match(text, end).end()  # type: ignore[union-attr]
-    if sign.endswith(b":") and (typed := _TYPED.match(text, at, at + 100)):
-        at = typed.end()
-    is_loose = sign.rstrip(b":").endswith(b"is") or (
-        sign.endswith(b",") and trust is Trust.PASSWORD
-    )
-    if is_loose and not _TELLING.match(text, at):
+    if bare.endswith(b":") and (other := _TYPED.match(text, at, at + 100)):
+        at = other.end()
+    if bare.endswith(b":") and (other := _INSIDE.match(text, at, at + 260)):
+        at = other.end()
+    found = _value_at(text, name, at, is_near=at == end)
+    if found and _is_loose(name) and not is_told(text[found.start : found.end].strip()):
         return None
-    if quoted := _CALL.match(text, at, at + 64):
-        found = _quoted(text, quoted.end(), len(quoted[1]), quoted[2])
-        return found and _judged(text, Value(kind, *found), trust, words)
+    return found
+
+
+class _Name(NamedTuple):
+    kind: str
+    words: list[bytes]
+    first: int
+    last: int
+    sign: bytes
+    trust: Trust
+
+
+def _is_loose(name: _Name) -> bool:
+    """Whether the sign is a weak one, so that the value has to tell by itself."""
+    sign = name.sign
+    if name.words == [b"pass"] or sign in (b"", b"->", b"(", b"\\t"):
+        return True
+    if sign.rstrip(b":").endswith(b"is") or sign.strip(b"\"'`\\") in (b"", b"|"):
+        return True
+    return sign.endswith(b",") and name.trust is Trust.PASSWORD
+
+
+def _value_at(text: bytes, name: _Name, at: int, is_near: bool) -> Value | None:
+    sign = name.sign
+    is_env = sign == b"=" and _ENV.fullmatch(text, name.first, name.last) is not None
+    if opening := _CALL.match(text, at, at + 64):
+        found = secret_ends.quoted(text, opening.end(), len(opening[1]), opening[2])
+        if found is None:
+            return None
+        value = text[found[0] : found[1]]
+        is_all = is_env and not value.isalpha() and b" " not in value and is_told(value)
+        return _judged(text, name, *found, Trust.ASSIGNED if is_all else name.trust)
     if sign.endswith((b",", b"(")):
         return None
-    if sign.endswith(b">"):
+    if sign.endswith(b">") and not sign.endswith((b"=>", b"->")):
         element = _ELEMENT.match(text, at, at + VALUE_BYTES_MAX)
-        return element and _judged(text, Value(kind, *element.span(1)), trust, words)
-    if scheme := _SCHEME.match(text, at):
-        at = scheme.end()
-    if at == end and sign == b"=" and _ENV.fullmatch(text, first, last):
-        line = _LINE.search(text, max(0, first - 24), first)
-        if line and (match := _WIDE.match(text, at, at + LINE_BYTES_MAX)):
-            return _judged(text, Value(kind, *match.span()), Trust.ASSIGNED, words)
-    match = _BARE.match(text, at, at + VALUE_BYTES_MAX)
-    if match is None:
+        return element and _judged(text, name, *element.span(1), name.trust)
+    for skipped in (_SCHEME, _STARS):
+        if match := skipped.match(text, at):
+            at = match.end()
+    if at >= len(text) or text[at] in b"([{,}]:":
         return None
-    if text[match.end() : match.end() + 1] in (b"(", b"[", b"{"):
+    line = _LINE.search(text, max(0, name.first - 40), name.first)
+    if is_near and is_env and line:
+        return _judged(text, name, at, secret_ends.line_end(text, at), Trust.ASSIGNED)
+    end = secret_ends.word_end(text, at)
+    code = _CODE.match(text, at, end)
+    if (code and is_name(code[1])) or (sign.endswith(b"|") and _WORDY.fullmatch(text, at, end)):
         return None
-    if sign[:-1].endswith((b'"', b"'")) and match[0].lstrip(b"-").isdigit():
+    if line and sign in (b":", b"="):
+        end = secret_ends.last_end(text, at, end)
+    if sign[:-1].endswith((b'"', b"'")) and text[at:end].lstrip(b"-").isdigit():
         return None  # The marker is a text, and no number may become one.
-    return _judged(text, Value(kind, *match.span()), trust, words)
+    if sign in (b"", b"\\t"):
+        end = secret_ends.line_end(text, at)
+        if not _IS_LAST.match(text, end):
+            return None
+    return _judged(text, name, at, end, name.trust)
 
 
 def _name_around(text: bytes, start: int) -> tuple[int, int]:
@@ -158,48 +205,38 @@ def _name_around(text: bytes, start: int) -> tuple[int, int]:
     first = before.start() if before else start
     if first < start and text[first - 1 : first] == b"\\" and text[first : first + 1] in b"nrtbf":
         first += 1
+    elif first < start and text[first - 1 : first] == b"\\" and _ESCAPED.match(text, first):
+        first += 5
     after = _IDENTIFIER.match(text, start)
     return first, after.end() if after else start
 
 
 def _trust(name: bytes, words: list[bytes], sign: bytes) -> Trust:
-    is_password = bool({*words} & _PASSWORDS)
-    if sign.endswith(b"(") or (sign.endswith(b",") and not is_password):
+    is_password = _is_password(words)
+    if sign.endswith(b"("):
+        called = _WORD.findall(name.rpartition(b".")[2])
+        is_set = called[:1] in ([b"set"], [b"with"], [b"Set"], [b"With"]) or len(called) == 1
+        return Trust.PASSWORD if is_password and is_set else Trust.HINT
+    if sign.endswith(b",") and not is_password:
         return Trust.HINT
-    if len(words) == 1 and words[0] in _WEAK and name + sign != b"PASS=":
+    if len(words) == 1 and words[0] in _WEAK and name + sign != b"PASS=" and words != [b"pass"]:
         return Trust.HINT
     return Trust.PASSWORD if is_password else Trust.NAMED
 
 
-def _quoted(text: bytes, start: int, depth: int, quote: bytes) -> tuple[int, int] | None:
-    """Where the text in quotes that begins at `start` lies; the quote has `depth` backslashes.
-
-    In JSON within JSON a quote of level n has 2**n - 1 backslashes, after any that are escaped.
-    """
-    level = _level(depth)
-    at = start
-    while (found := text.find(quote, at, start + VALUE_BYTES_MAX)) >= 0:
-        first = found
-        while first > start and text[first - 1] == _BACKSLASH:
-            first -= 1
-        inner = _level(found - first)
-        if inner <= level:
-            return start, found - (2**inner - 1)
-        at = found + 1
-    return None
+def _is_password(words: list[bytes]) -> bool:
+    return bool({*words} & _PASSWORDS) or words[-1].endswith(_ENDS_OF_PASSWORDS)
 
 
-def _level(backslashes: int) -> int:
-    return ((backslashes + 1) & ~backslashes).bit_length() - 1
-
-
-def _judged(text: bytes, found: Value, trust: Trust, words: list[bytes]) -> Value | None:
+def _judged(text: bytes, name: _Name, start: int, end: int, trust: Trust) -> Value | None:
     """The part of a value that is a secret, if there is one."""
-    scheme = _SCHEME.match(text, found.start, found.end)
-    start = scheme.end() if scheme else found.start
-    value = text[start : found.end]
-    if b"\x00" in value or value[:1] in b",}]:" or b"://" in value or words[-1] == b"cookie":
+    if scheme := _SCHEME.match(text, start, end):
+        start = scheme.end()
+    value = text[start:end]
+    if b"\x00" in value or b"://" in value or name.words[-1] == b"cookie":
         return None
-    if words[-1] in (b"auth", b"authorization") and b":" in opened(value):
-        return Value("basic-auth", start, found.end)
-    return Value(found.kind, start, found.end) if is_secret(value, trust) else None
+    if name.words[-1] in (b"auth", b"authorization") and b":" in opened(value):
+        return Value("basic-auth", start, end)
+    if b"aws" in name.words and _AWS_SECRET.fullmatch(value) and not is_obvious(value):
+        return Value("aws-secret", start, end)
+    return Value(name.kind, start, end) if is_secret(value, trust) else None

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from acontext_fs.secret_values import Trust, is_placeholder, is_secret, looks_random, opened
+from acontext_fs import secret_ends
+from acontext_fs.secret_values import Trust, is_placeholder, is_secret, is_told, looks_random, opened
 
 URL = r"://[^\s/\"'`\\<>@\x00]+@"
-HEADER = r"(?i:(?:\b|\\[nrt])(?:bearer|basic)[ \t]+[a-z0-9+/_.=~-]{8})"
+HEADER = r"(?i:(?:\b|\\[nrt])(?:bearer|basic|ssws)[ \t]+[a-z0-9+/_.=~-]{8})"
 COOKIE = r"(?i:cookie2?(?:\\*[\"'])?[ \t]*[:=]|--cookie[ =])"
 SIGNED = r"(?i:[?&;](?:sig|x-amz-signature|x-goog-signature|x-amz-security-token|signature)=)"
 FLAG = (
@@ -22,9 +23,20 @@ FLAG = (
     # No star at a dash: there may be dashes everywhere, and each would be followed to the end.
     r"|(?:-[a-z]{0,8}|(?:\b|\\[nrt])(?:ENV|ARG|setx|set -[a-zA-Z]{1,4})[ ]+[A-Za-z0-9_]{0,40}"
     r"|\bconfigure set[ ]+[a-z_.]{0,40}|\bsecret set[ ]+[A-Za-z0-9_]{0,40})"
-    r"(?i:(?:passw(?:or)?d|passwd|passphrase|pwd|secret|token|[_-]key|apikey))[ ]+)"
+    r"(?i:(?:passw(?:or)?d|passwd|passphrase|pwd|_pass|(?:store|key)pass|secret|token|[_-]key"
+    r"|apikey)(?:_base)?)[ ]+)"
 )
-COMMAND = r"(?:\b|\\[nrt])(?:sshpass|mysql[a-z]*|mariadb|login|machine|curl)[ ]"
+COMMAND = (
+    r"(?:\b|\\[nrt])(?:sshpass|mysql[a-z]*|mariadb|login|machine|curl|redis-cli|mongo[a-z]*"
+    r"|ldap[a-z]+|keytool|wget|http)[ ]"
+)
+PIPED = (
+    r"\|[ ]*(?:sudo |docker |podman |vercel |gh |wrangler |kubectl |su |passwd|chpasswd|openssl"
+    r"|cryptsetup|[a-z0-9./-]{1,20} login)"
+)
+LINE = r":(?:[0-9]{4,5}|\*):[A-Za-z0-9_*.-]{1,63}:[A-Za-z0-9_.-]{1,63}:"
+SEND = r"\bsend(?:line)?[ (]{1,2}(?:--[ ])?\\*[\"']"
+JWK = r"\\*\"kty\\*\"[ ]?:"
 KEY = r"(?:-----BEGIN [A-Z0-9 ]*PRIVATE KEY|Private-Lines: [0-9]+)"
 KEY_BYTES_MAX = 32768
 """How far the end of a private key is looked for."""
@@ -42,7 +54,6 @@ _USER = re.compile(rb"://([^\s/\"'`\\<>@:\x00]*)(:?)([^\s/\"'`\\<>\x00]*)@([\w.-
 _EXAMPLE_HOST = re.compile(
     rb"(?i)(?:^|\.)example(?:\.(?:com|org|net))?$|\.(?:example|invalid|test)$"
 )
-_PUBLIC_USER = re.compile(rb"(?i)sentry|ingest")
 
 
 def in_url(text: bytes, start: int) -> Iterator[Place]:
@@ -55,11 +66,11 @@ def in_url(text: bytes, start: int) -> Iterator[Place]:
         weak = password == user or (_EXAMPLE_HOST.search(host) and not looks_random(password))
         if len(password) >= 3 and not weak and not is_placeholder(password):
             yield Place("url-password", match.start(3), match.end(3))
-    if looks_random(user) and len(user) >= 20 and not _PUBLIC_USER.search(host):
+    if looks_random(user) and len(user) >= 20:
         yield Place("url-token", match.start(1), match.end(1))
 
 
-_HEADER = re.compile(rb"(?i)(bearer|basic)[ \t]+([A-Za-z0-9+/_.=~-]{8,4096})")
+_HEADER = re.compile(rb"(?i)(bearer|basic|ssws)[ \t]+([A-Za-z0-9+/_.=~-]{8,4096})")
 
 
 def in_header(text: bytes, start: int) -> Iterator[Place]:
@@ -113,9 +124,6 @@ def in_signed_url(text: bytes, end: int) -> Iterator[Place]:
         yield Place("signed-url", *match.span())
 
 
-_ARGUMENT = re.compile(rb"(\\*[\"'])?([^\s\"'\\,|<>()\x00]{4,1024})")
-
-
 _OPTION = re.compile(rb"(?:^|[\s\"'`(\[]|\\[nrt])--?[A-Za-z0-9-]*\Z")
 
 
@@ -124,21 +132,31 @@ def after_flag(text: bytes, start: int, end: int) -> Iterator[Place]:
     sign = text[start:end].lower()
     if sign.startswith(b"-") and not _OPTION.search(text, max(0, start - 40), start + 1):
         return
-    match = _ARGUMENT.match(text, end - sign.endswith(b"'"), end + 1024)
-    if match is None or match[2].startswith((b"-", b"//")):
+    at = end - sign.endswith(b"'")
+    if body := _BODY_OPTION.match(text, at):
+        at = body.end()
+    first, last = secret_ends.argument(text, at)
+    value = text[first:last]
+    if not value or (first == at and (value.startswith((b"-", b"//")) or value[:1] in b"([{<")):
         return
-    named = re.search(rb"token|key|secret", sign)
-    if is_secret(match[2], Trust.NAMED if named else Trust.PASSWORD):
-        yield Place("secret" if named else "password", *match.span(2))
+    named = re.search(rb"token|key|secret", sign) and b"pass" not in sign
+    if is_secret(value, Trust.NAMED if named and first == at else Trust.PASSWORD):
+        yield Place("secret" if named else "password", first, last)
 
 
+_BODY_OPTION = re.compile(rb"(?:--body|-b)[ =]")
 _LOGIN = re.compile(
     rb"""(?x)
-    sshpass\ +-p\ *(?:\\*["'])?(?P<a>[^\s"'\\]+)
-  | (?:mysql[a-z]*|mariadb)\ (?:[^\n\\|;&]{0,160}?\ )??-p(?:\\*["'])?(?P<b>[^\s"'\\]+)
-  | login\ [^\n\\|;&]{0,160}?\ -p\ +(?:\\*["'])?(?P<c>[^\s"'\\]+)
+    (?:sshpass\ +-p
+  | (?:mysql[a-z]*|mariadb)\ (?:[^\n\\|;&]{0,160}?\ )??-p
+  | login\ [^\n\\|;&]{0,160}?\ -p\ +
+  | redis-cli\ (?:[^\n\\|;&]{0,160}?\ )??-a\ +
+  | mongo[a-z]*\ (?:[^\n\\|;&]{0,160}?\ )??-p\ +
+  | ldap[a-z]+\ (?:[^\n\\|;&]{0,160}?\ )??-w\ +
+  | http\ (?:[^\n\\|;&]{0,160}?\ )??(?:-a|--auth)[ =][\w.@-]+:
   | (?:machine\ +[^\s\\]+(?:\s|\\+[nrt])+)?
-    login\ +[^\s\\]+(?:\s|\\+[nrt])+password\ +(?P<d>[^\s"'\\]+)
+    login\ +[^\s\\]+(?:\s|\\+[nrt])+password\ +
+  )\ *
     """
 )
 _CURL_COOKIE = re.compile(rb"curl [^\n\\|;&]{0,200}?-b[ =]")
@@ -147,11 +165,63 @@ _CURL_COOKIE = re.compile(rb"curl [^\n\\|;&]{0,200}?-b[ =]")
 def in_command(text: bytes, start: int) -> Iterator[Place]:
     """The password that a command is given without a name, and the cookies of curl."""
     if match := _LOGIN.match(text, start, start + 400):
-        name = next(name for name, value in match.groupdict().items() if value is not None)
-        if is_secret(match[name], Trust.PASSWORD):
-            yield Place("password", *match.span(name))
+        first, last = secret_ends.argument(text, match.end())
+        if is_secret(text[first:last], Trust.PASSWORD):
+            yield Place("password", first, last)
     elif match := _CURL_COOKIE.match(text, start, start + 400):
         yield from in_cookie(text, match.end())
+
+
+_ECHO = re.compile(rb"(?:echo|printf)(?:[ ]-\w+)*(?:[ ]\\*[\"']%s(?:\\+n)?\\*[\"'])?[ ]+(?!.*(?:echo|printf) )")
+_TAKES = re.compile(
+    rb"\|[ ]*(?:sudo (?:-\w+ )*-\w*S|[^|\n]{0,80}--password-stdin|vercel env add|gh secret set"
+    rb"|wrangler secret put|(?:docker|podman|kubectl) (?:\w+ )?secret|su |passwd|chpasswd"
+    rb"|openssl|cryptsetup|[^|\n]{0,80}login)"
+)
+
+
+def in_pipe(text: bytes, start: int) -> Iterator[Place]:
+    """What `echo` hands to a command that reads a password."""
+    low = max(0, start - 400)
+    if not _TAKES.match(text, start) or not (echo := _ECHO.search(text, low, start)):
+        return
+    first, last = secret_ends.argument(text, echo.end())
+    user = re.match(rb"[\w.-]+:", text[first:last])
+    if user and b"passwd" in text[start : start + 20]:
+        first += user.end()
+    if 0 < last - first <= start - echo.end() and is_secret(text[first:last], Trust.PASSWORD):
+        yield Place("password", first, last)
+
+
+def in_line_of_pgpass(text: bytes, end: int) -> Iterator[Place]:
+    """The password of a line `host:port:database:user:password`."""
+    last = secret_ends.word_end(text, end)
+    if is_told(text[end:last]) and re.match(rb"[ ]*(?:\Z|[\n\r\"]|\\)", text[last : last + 40]):
+        yield Place("password", end, last)
+
+
+_ASKED = re.compile(rb"(?i)(?:password|passphrase|passcode)[^\n]{0,120}\Z")
+
+
+def in_answer(text: bytes, start: int, end: int) -> Iterator[Place]:
+    """What a script types when it is asked for a password (expect, pexpect)."""
+    if _ASKED.search(text, max(0, start - 140), start):
+        at = secret_ends.word_end(text, end)
+        if is_told(text[end:at]):
+            yield Place("password", end, at)
+
+
+_JWK_BYTES_MAX = 4096
+_PRIVATE_PART = re.compile(rb"\\*\"(?:d|p|q|dp|dq|qi|k)\\*\"[ ]?:[ ]?\\*\"([A-Za-z0-9_-]{16,1024})\\*\"")
+
+
+def in_jwk(text: bytes, start: int) -> Iterator[Place]:
+    """The private numbers of a JSON Web Key (RFC 7518, section 6)."""
+    low = text.rfind(b"{", max(0, start - _JWK_BYTES_MAX), start)
+    high = text.find(b"}", start, start + _JWK_BYTES_MAX)
+    if low >= 0:
+        for match in _PRIVATE_PART.finditer(text, low, high if high > 0 else start):
+            yield Place("private-key", *match.span(1))
 
 
 _ARMOUR = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|Private-Lines: [0-9]+")

@@ -95,6 +95,7 @@ AT_WORDS = (
     Shape("trigger-key", "tr_(?:dev|prod|stg|preview|pat)_", rf"{_A}{{16,60}}"),
     Shape("inngest-key", "signkey-(?:prod|test|branch)-", rf"{_H}{{32,64}}"),
     Shape("workos-key", "sk_(?:test|live|prod)_", rf"{_A}{{20,120}}"),
+    Shape("firebase-token", r"[A-Za-z0-9_-]{11}:APA91b", rf"{_W}{{60,200}}"),
     Shape("telegram-token", "[0-9]{8,10}:[A-Za-z0-9_-]{12}", rf"{_W}{{21,24}}"),
     # Nobody knows all providers; many write what it is, in the token.
     Shape(
@@ -106,6 +107,14 @@ AT_WORDS = (
 
 # Leads that say enough wherever they stand.
 ANYWHERE = (
+    Shape("password-hash", r"\$(?:apr1|1)\$", r"[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}"),
+    Shape("password-hash", r"\$2[abxy]\$[0-9]{2}\$", "[./A-Za-z0-9]{53}"),
+    Shape(
+        "password-hash",
+        r"\$[56y]\$",
+        r"(?:rounds=[0-9]+\$|j[./A-Za-z0-9]{1,6}\$)?[./A-Za-z0-9]{1,32}\$[./A-Za-z0-9]{43,86}",
+    ),
+    Shape("password-hash", r"\$argon2(?:id|i|d)\$v=", r"[0-9]+\$[a-z0-9=,]+\$[\w+/]+\$[\w+/]{20,}"),
     Shape("anthropic-key", "sk-ant-", rf"{_W}{{20,300}}"),
     Shape("github-token", "gh[pousr]_", r"[A-Za-z0-9_]{30,251}"),
     Shape("github-token", "github_pat_", r"[A-Za-z0-9_]{30,250}"),

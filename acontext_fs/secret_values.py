@@ -29,17 +29,23 @@ class Trust(IntEnum):
 
 _REFERENCE = re.compile(
     rb"""
-      ^[\\]*[$%@&*#<{\[(]                         # $VAR, %VAR%, @ref, <token>, {{ it }}, ***
-    | \$[{(] | \$\$ | \{\{ | \}\} | <[A-Za-z_][\w .:-]*> | %[({]\w | %\w%
+      ^[\\]*(?:
+          [$@&*:]{1,2}[A-Za-z_][A-Za-z_.-]*[0-9]{0,2}\Z | \$[A-Z_][A-Z0-9_]*(?:\Z|[/:\]"]) # $VAR
+        | %[A-Za-z_]\w*% | <[^<>0-9]{1,80}>\Z | <% | [$*\#.-]+\Z | [({\[][^(){}\[\]]*[)}\]]\Z
+        | \$[a-z_]\w*(?:->|\[|\.) )
+    | \$[{(] | \{\{ | \}\}\Z | \#\{ | A-Z[a0\]_] | a-z[A0\]_] | \[0-9 | A-Fa-f | a-fA-F | \\d | \[\^ | <[A-Za-z_][A-Za-z_ .:-]{2,60}> | %\(\w+\)s
     | ^(?:process|os|env|import|config|settings|secrets?|vars|self|this|args|options|params|props
          |ctx|context|request|req|res|user|data|row|body|local|module|std|vault|ssm|github|steps
          |inputs|app|cfg|opts|state|session|response|payload|event|ENV|Deno|Bun|System)
       (?:\.|::|->|\[|\?\.)
     | ^(?:op|file|vault|ssm|env|arn|secretsmanager|keyring|keychain|awssm|gcpsm|projects)[:/]
-    | ^[\w.]+\(|\(\)$
+    | ^(?:new|await|typeof|lambda|fn|func|not)[ ] | \(\)$
     | ^https?: | ^AWS4-
     """,
     re.VERBOSE,
+)
+_CALL = re.compile(
+    rb"([A-Za-z_][A-Za-z_.:]*[0-9]{0,3}[A-Za-z_.]*)\((?:.*\)[;,.)\]]*\Z|[^()]*\)[.\[])"
 )
 _PATH = re.compile(rb"(?:\.{0,2}/|~/|[A-Za-z]:[\\/])[\w .@\\/+-]*")
 _MASKED = re.compile(
@@ -64,7 +70,19 @@ _STAND_INS = frozenset(
     """.split()
 )
 _SEQUENCES = (b"1234567890" * 2, b"abcdefghijklmnopqrstuvwxyz" * 2, b"qwertyuiop", b"0987654321")
-_COUNTED = re.compile(rb"(?i)abcdefgh|0?123456789|qwertyui|98765432")
+_OBVIOUS = re.compile(
+    rb"(?i)x{4}|\*{3}|\.{3}|\xe2\x80\xa6|\xe2\x80\xa2|<[a-z_][\w .:-]*>|_{4}|-{4}|0{8}|redacted"
+    rb"|\byour|[_-]your|your[_-]|example(?:key)?\Z|\$\{|\{\{"
+)
+"""What stands in a token that nobody takes for one, whatever its shape."""
+_TERMS = frozenset(b"argon2 argon2id base32 base64 md5 oauth2 pbkdf2 sha1 sha256 sha512 utf8".split())
+_ORDINARY = re.compile(
+    rb"[A-Za-z]+[-_.]?\d{1,4}|v?\d+(?:[.,:x/-]\d+)*[a-z%+]{0,3}|\d+[KMGT]i?B|[\w-]+(?:\.[\w-]+)+"
+    rb"|(?:[A-Za-z]+\d{0,3}|\d{1,4})(?:[-_/:](?:[A-Za-z]+\d{0,3}|\d{1,4}))+"
+    rb"|\S*/\S*|\S*@\S+\.\S*|[0-9a-f]{7,}|0x\w*|--?\S*|\S*\(\S*"
+)
+"""Words with digits as they stand in any sentence: `step2`, `v1.3`, `utf-8`, names of files."""
+_INNER = re.compile(rb"[A-Za-z0-9][!@#$%^&*+=~?|][A-Za-z0-9!@#$%^&*+~?]")
 _BLANK = re.compile(rb"[\s\x00-\x1f]")
 _RUNS = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _PAIRS = frozenset(
@@ -100,14 +118,40 @@ def is_placeholder(value: bytes) -> bool:
         return True
     if _PATH.fullmatch(value) and not looks_random(value):
         return True
+    if (call := _CALL.match(value)) and is_name(call[1]):
+        return True
     words = [word.lower() for word in _WORDS.findall(value)]
-    if b"your" in words or b"example" in words or b"EXAMPLE" in value or _COUNTED.search(value):
+    if b"your" in words or b"example" in words or b"EXAMPLE" in value or _is_counted(value):
         return True
     lowered = value.lower()
     if any(lowered in sequence for sequence in _SEQUENCES):
         return True
     digits = sum(48 <= byte < 58 for byte in value)
     return digits <= 1 and all(_is_stand_in(word) for word in words)
+
+
+def is_name(called: bytes) -> bool:
+    """Whether somebody named a function so."""
+    return len(called.strip(b"0123456789_.:")) >= 2 and (
+        _known_pairs(called) >= 0.45 or (len(called) <= 8 and called.islower())
+    )
+
+
+def is_obvious(token: bytes) -> bool:
+    """Whether `token`, which has the shape of a provider's, plainly is none."""
+    return len(set(token)) < 4 or _OBVIOUS.search(token) is not None
+
+
+def _is_counted(value: bytes) -> bool:
+    """Whether most of `value` is counted up, such as `1234567890abcdef`."""
+    lowered = value.lower()
+    size = run = 0
+    for one, two in zip(lowered, lowered[1:] + b"\0", strict=True):
+        run += 1
+        if two - one != 1 and not (one == 57 and two == 48):
+            size += run if run >= 4 else 0
+            run = 0
+    return size >= 0.6 * len(value) or b"qwertyui" in lowered or b"98765432" in lowered
 
 
 def _is_stand_in(word: bytes) -> bool:
@@ -171,7 +215,8 @@ def is_secret(value: bytes, trust: Trust) -> bool:
     if looks_random(value) and not _CODE.search(value):
         return True
     if trust is Trust.NAMED:
-        return len(value) >= 12 and _is_mixed(value) and _known_pairs(value) < 0.55
+        mixed = len(value) >= 12 and _is_mixed(value) and _known_pairs(value) < 0.55
+        return mixed or (len(value) >= 8 and is_wild(value) and not _CODE.search(value))
     return _is_password(value)
 
 
@@ -187,18 +232,60 @@ def _is_mixed(value: bytes) -> bool:
     return bool(digits >= 2 and _WORDS.search(value) and not _BLANK.search(value))
 
 
+def is_wild(word: bytes) -> bool:
+    """Whether `word` has its digits and capitals where no word of a sentence has them."""
+    word = word.strip(b".,;:!?'*()[]")
+    if len(word) < 4 or _ORDINARY.fullmatch(word):
+        return False
+    if word.isalpha():
+        return bool(
+            len(word) >= 5 and re.search(rb"[a-z][A-Z]", word) and _known_pairs(word) < 0.45
+        )
+    has_digit = any(48 <= byte < 58 for byte in word)
+    return bool(_WORDS.search(word)) and (has_digit or _INNER.search(word) is not None)
+
+
+def _is_half_digits(word: bytes) -> bool:
+    """Whether `word` has letters and digits and is no name of an algorithm, size or version."""
+    plain = word.strip(b".,;:!?'\"()[]").replace(b"-", b"").lower()
+    if len(plain) < 5 or plain in _TERMS or re.fullmatch(rb"v?[\d.]+[a-z]{0,3}", plain):
+        return False
+    return plain.isalnum() and not plain.isalpha() and not plain.isdigit()
+
+
+def is_told(value: bytes) -> bool:
+    """Whether `value`, called a password in a sentence, is one: it has more than letters."""
+    if len(value) < 6 or is_placeholder(value) or value.lower() in _TERMS:
+        return False
+    if re.search(rb"://|\w@[\w-]+\.\w|\A[./~-]|\(\)|\A[\w.]+\.[a-z]{1,4}\Z", value):
+        return False
+    if value.isalpha():
+        return len(value) >= 8 and is_wild(value)
+    if re.fullmatch(rb"[A-Za-z]+\d*[-.]\d{1,3}|_\w+|[a-z]+_[a-z0-9_]+[a-z]", value):
+        return False  # `latin-1`, `TLS1.3`, names in code.
+    if not _WORDS.search(value):
+        return False
+    has_digit = any(48 <= byte < 58 for byte in value)
+    return has_digit or (_INNER.search(value) is not None and b"=" not in value)
+
+
 def _is_password(value: bytes) -> bool:
     """Whether a person might have chosen `value` to log in: letters and something else."""
-    if len(value) < 6 or _BLANK.search(value) or b"\\" in value[:1]:
+    if _BLANK.search(value):
+        words = value.split()
+        if len(words) <= 3 and any(_is_half_digits(word) for word in words):
+            return True
+        return len(words) <= 6 and 2 * sum(map(is_wild, words)) >= len(words)
+    if len(value) < 6 or b"\\" in value[:1]:
         return False
     if re.fullmatch(rb"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)+", value):
-        return False
+        return len(value) >= 10 and _known_pairs(value) < 0.4
     if re.fullmatch(rb"[A-Za-z]+(?:[_-][A-Za-z]+)*[:;,.!?]*", value):  # Words, names, labels.
         mixed = len(value) >= 8 and re.search(rb"[a-z][A-Z]", value) and _known_pairs(value) < 0.45
         return bool(mixed) or (len(value) >= 20 and value.isalpha() and value.islower())
     if value.isdigit():
         return len(value) >= 8
-    return bool(_WORDS.search(value)) and not re.search(rb"[(){}<>]", value[:1])
+    return bool(_WORDS.search(value))
 
 
 def opened(value: bytes) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from pathlib import Path
 
 from watchdog.events import (
@@ -104,6 +105,8 @@ class Watcher:
     def start(self) -> str:
         """Begin to watch; return "" or why the system refused (rescans still find everything)."""
         logging.getLogger("watchdog").addHandler(self._log)
+        # It warns at length of a folder that it met twice while many came into being; all is well.
+        warnings.filterwarnings("ignore", "Callback with id .* already exists", RuntimeWarning)
         problem = ""
         for folder in self._folders:
             problem = problem or self.add(folder)

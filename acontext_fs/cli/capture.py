@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from acontext_fs.cli import show, wiring
+from acontext_fs.cli import phases, show, wiring
 from acontext_fs.errors import UsageError
 
 if TYPE_CHECKING:
     from acontext_fs.daemon.capture.agents import Agent
-    from acontext_fs.daemon.capture.sources import Source
+    from acontext_fs.daemon.capture.sources import Rule, Source
     from acontext_fs.daemon.capture.survey import Survey
     from acontext_fs.store import Store
 
@@ -30,8 +31,15 @@ _rules = click.option(
     help="Sessions whose project folder or git remote matches go to another space; "
     "FACT is project or remote. May be given several times, the first that fits counts.",
 )
-_no_tasks = click.option("--no-tasks", is_flag=True, help="Keep the sessions, take no tasks.")
+_tasks = click.option(
+    "--tasks/--no-tasks",
+    default=None,
+    help="Whether to take tasks from the sessions, or keep them only.",
+)
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done, change nothing.")
+
+
+_NOT_TAKEN_IN_SHOWN = 20
 
 
 @click.command(short_help="Keep capturing a coding agent's own transcripts.")
@@ -40,7 +48,7 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done,
 @click.option("--format", "agent_format", metavar="AGENT", help="Whose they are, with --path.")
 @_space
 @_rules
-@_no_tasks
+@_tasks
 @_dry_run
 @click.pass_obj
 def attach(
@@ -50,14 +58,14 @@ def attach(
     agent_format: str | None,
     space: str | None,
     rules: tuple[str, ...],
-    no_tasks: bool,
+    tasks: bool | None,
     dry_run: bool,
 ) -> None:
     """Take in the transcripts of AGENT (claude-code, codex, gemini, pi, openclaw, qwen), the past
     now and the future while the daemon runs. They are only read, never changed.
 
     Secrets are replaced before anything is written. It can be stopped at any time; run it again to
-    go on.
+    go on. What was said of it before (--space, --rule, --no-tasks) holds until it is said anew.
     """
     from acontext_fs.clock import format_time
 
@@ -67,19 +75,18 @@ def attach(
     if not agent and not agent_format and not path:
         raise UsageError("name an agent (such as claude-code), or a folder with --path")
     known = _agent(agent or agent_format or "")
-    options = _Options(space, rules, no_tasks, format_time(store.clock.now()))
+    options = _Options(store, space, rules, tasks, format_time(store.clock.now()))
     new = options.sources([path] if path else _usual_places(known), known, once=False)
     _go(store, new, dry_run=dry_run)
     if not dry_run:
-        names = ", ".join(one.path for one in new)
-        show.note(f"attached {names}; `acontext-fs up` follows what is written from now on")
+        show.note("`acontext-fs up` follows what is written from now on")
 
 
 @click.command("import", short_help="Take transcripts in once.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @_space
 @_rules
-@_no_tasks
+@_tasks
 @_dry_run
 @click.pass_obj
 def import_(
@@ -87,7 +94,7 @@ def import_(
     paths: tuple[str, ...],
     space: str | None,
     rules: tuple[str, ...],
-    no_tasks: bool,
+    tasks: bool | None,
     dry_run: bool,
 ) -> None:
     """Take in the files PATH, or all below the folders PATH, of whatever format, once.
@@ -97,7 +104,7 @@ def import_(
     from acontext_fs.clock import format_time
 
     store = wiring.open_store(store_path)
-    options = _Options(space, rules, no_tasks, format_time(store.clock.now()))
+    options = _Options(store, space, rules, tasks, format_time(store.clock.now()))
     _go(store, options.sources(paths, None, once=True), dry_run=dry_run)
 
 
@@ -123,8 +130,8 @@ def detach(store_path: str | None, name: str) -> None:
 def sources_(store_path: str | None, as_json: bool) -> None:
     """List the attached folders: files, sessions, what waits, and what cannot be taken in."""
     store = wiring.open_store(store_path)
-    found = _surveys(store)
     troubles = _troubles(store)
+    found = _surveys(store, troubles)
     rows = [_row(one, troubles) for one in found]
     if as_json:
         show.print_json(rows)
@@ -133,25 +140,39 @@ def sources_(store_path: str | None, as_json: bool) -> None:
         show.note("nothing is attached: `acontext-fs attach claude-code`, for example")
         return
     show.table(
-        ("AGENT", "PATH", "SPACE", "FILES", "SESSIONS", "SIZE", "CHANGED", "WAITING"),
+        ("AGENT", "PATH", "SPACE", "FILES", "SESSIONS", "SIZE", "CHANGED", "WAITING", "OPTIONS"),
         [
             (
                 row["agent"] or "any",
                 row["path"],
                 row["space"] or "by format",
-                row["files"],
+                row["files"] if row["exists"] else "missing",
                 row["sessions"],
                 size_text(int(str(row["bytes"]))),
                 row["changed_at"],
-                f"{row['waiting_files']} files" if row["waiting_files"] else "",
+                row["waiting_files"] or "",
+                _options_of(one.source),
             )
-            for row in rows
+            for one, row in zip(found, rows, strict=True)
         ],
     )
     for one in found:
-        _say_unknown(one.unknown)
+        say_not_taken_in(one.unknown)
     for path, reason in troubles.items():
         show.note(f"{path}: {reason}")
+    _say_left_out(store)
+
+
+def _options_of(source: Source) -> str:
+    """What was said of a source, in words."""
+    said = [*map(_rule_text, source.rules)]
+    said += [] if source.tasks else ["no tasks"]
+    said += ["imported, not all of it yet"] if source.once else []
+    return ", ".join(said)
+
+
+def _rule_text(rule: Rule) -> str:
+    return f"{rule.fact}={rule.glob}:{rule.space}"
 
 
 def _row(survey: Survey, troubles: dict[str, str]) -> dict[str, object]:
@@ -161,7 +182,7 @@ def _row(survey: Survey, troubles: dict[str, str]) -> dict[str, object]:
         "agent": source.agent,
         "path": source.path,
         "space": source.space,
-        "rules": [f"{rule.fact}={rule.glob}:{rule.space}" for rule in source.rules],
+        "rules": list(map(_rule_text, source.rules)),
         "tasks": source.tasks,
         "since": source.since,
         "once": source.once,
@@ -184,15 +205,23 @@ def _row(survey: Survey, troubles: dict[str, str]) -> dict[str, object]:
 
 
 class _Options:
-    """What may be said of new sources, checked."""
+    """What may be said of new sources, checked; what is not said stays as it was."""
 
-    def __init__(self, space: str | None, rules: Sequence[str], no_tasks: bool, since: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        space: str | None,
+        rules: Sequence[str],
+        tasks: bool | None,
+        since: str,
+    ) -> None:
         from acontext_fs import layout
         from acontext_fs.daemon.capture import sources
 
         self._space = layout.check_name("space", space) if space else ""
         self._rules = tuple(map(sources.rule_of, rules))
-        self._tasks = not no_tasks
+        self._tasks = tasks
+        self._attached = sources.read(store.layout)
         self._since = since
 
     def sources(
@@ -211,8 +240,16 @@ class _Options:
             if not place.exists():
                 raise UsageError(f"there is nothing at {place}: name a folder of transcripts")
             name = agent.name if agent is not None else ""
+            same = (one for one in self._attached if (one.path, one.once) == (str(place), once))
+            before = next(same, Source(name, str(place), since=self._since, once=once))
             found.append(
-                Source(name, str(place), self._space, self._rules, self._tasks, self._since, once)
+                replace(
+                    before,
+                    agent=name or before.agent,
+                    space=self._space or before.space,
+                    rules=self._rules or before.rules,
+                    tasks=before.tasks if self._tasks is None else self._tasks,
+                )
             )
         return found
 
@@ -267,17 +304,21 @@ def _go(store: Store, new: Sequence[Source], *, dry_run: bool) -> None:
     for one in new:
         attached = sources.with_source(attached, one)
     sources.write(store.layout, attached)
+    names = ", ".join(one.path for one in new if not one.once)
+    if names:
+        show.note(f"attached {names}")
     taking_in.take_in(store, new)
 
 
-def _surveys(store: Store) -> list[Survey]:
+def _surveys(store: Store, troubles: dict[str, str]) -> list[Survey]:
+    """Every source, counted; folders that cannot be read are added to `troubles`."""
     from acontext_fs.daemon.capture import scanning, sources, survey
     from acontext_fs.daemon.capture.capture import ledger_file
     from acontext_fs.daemon.capture.ledger import Ledger
 
     entries = Ledger(ledger_file(store.layout)).entries
     return [
-        survey.count(one, scanning.scan(one, store.root), entries)
+        survey.count(one, scanning.scan(one, store.root, troubles), entries)
         for one in sources.read(store.layout)
     ]
 
@@ -303,12 +344,24 @@ def daemon_state(store: Store) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def _say_unknown(unknown: dict[str, str]) -> None:
-    from acontext_fs.daemon.capture import survey
+def say_not_taken_in(reasons: Mapping[str, str]) -> None:
+    """Say which files are not taken in, and why."""
+    for path, reason in sorted(reasons.items())[:_NOT_TAKEN_IN_SHOWN]:
+        show.note(f"not taken in: {path}: {reason}")
+    more = len(reasons) - _NOT_TAKEN_IN_SHOWN
+    if more > 0:
+        files = phases.counted(more, "more file")
+        show.note(f"and {files}; `acontext-fs sources --json` lists those of attached folders")
 
-    sentence = survey.unknown_sentence(unknown)
-    if sentence:
-        show.note(sentence)
+
+def _say_left_out(store: Store) -> None:
+    state = daemon_state(store)
+    count, size = state.get("left_out"), state.get("left_out_bytes")
+    if isinstance(count, int) and isinstance(size, int) and count:
+        show.note(
+            f"left out by the daemon since it began, as keep_blobs and blob_bytes_max say: "
+            f"{phases.counted(count, 'part')} of transcripts, such as images, {size_text(size)}"
+        )
 
 
 def size_text(count: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acontext_fs.cli import show, wiring
+from acontext_fs.cli.phases import counted
 from acontext_fs.errors import HistoryError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -176,10 +177,15 @@ def _prune(store: Store, going: Sequence[Candidate], options: dict[str, Any]) ->
     from acontext_fs.history import History
 
     done = pruning.prune(store, History(store.root, store.clock), going, _why(options))
-    extra = f" and {len(done.blobs)} blobs ({_size(done.blob_bytes)})" if done.blobs else ""
+    extra = (
+        f" and {counted(len(done.blobs), 'blob')} ({_size(done.blob_bytes)})" if done.blobs else ""
+    )
     size = _size(sum(one.bytes for one in going))
-    show.note(f"pruned {len(going)} sessions ({size}){extra} in commit {done.commit[:10]}")
-    show.note(f"`git revert {done.commit[:10]}` brings them back")
+    show.note(
+        f"pruned {counted(len(going), 'session')} ({size}){extra} in commit {done.commit[:10]}"
+    )
+    them = "it" if len(going) == 1 else "them"
+    show.note(f"`git revert {done.commit[:10]}` brings {them} back")
 
 
 def _why(options: dict[str, Any]) -> str:

@@ -182,9 +182,8 @@ def messages(
         show.print_json(_converted(found, format_name or "acontext"))
         return
     _print_conversation(found, options)
-    before = found.progress().facts.get("continues")
-    if isinstance(before, str) and before:
-        show.note(f"its beginning is in session {show.plain(before)}")
+    if before := found.progress().facts.get("continues"):
+        show.note(f"its beginning is in session {show.plain(str(before))}")
 
 
 def _print_conversation(session: Session, options: dict[str, Any]) -> None:

@@ -143,7 +143,7 @@ class Capture:
         if source is None or not agents.may_hold_a_session(os.path.basename(path), source.agent):
             return
         root = str(self._store.root)
-        is_ours = _is_below(path, root) and not _is_below(source.path, root)
+        is_ours = sources.is_below(path, root) and not sources.is_below(source.path, root)
         if is_ours or not layout.is_utf8(path):
             return
         found = scanning.stat(path) if os.path.isfile(path) and not os.path.islink(path) else None
@@ -152,7 +152,7 @@ class Capture:
 
     def source_of(self, path: str) -> Source | None:
         """The source that a file belongs to: the nearest one around it."""
-        around = [one for one in self.sources if _is_below(path, one.path)]
+        around = [one for one in self.sources if sources.is_below(path, one.path)]
         return max(around, key=lambda one: (len(one.path), one.once), default=None)
 
     def _is_level(self, path: str, found: Found) -> bool:
@@ -332,6 +332,7 @@ class Capture:
         noted.append(entry)
 
     def _fail(self, path: str, found: Found | None, reason: str) -> None:
+        reason = reason.replace(f" {path}", "").removeprefix(f"{path} ")
         self._works.pop(path, None)
         self._done(path)
         before = self.troubles.get(path)
@@ -360,7 +361,7 @@ class Capture:
             for one in self.sources
             if one.once
             and not (self._only and one.path not in self._only)
-            and not any(_is_below(path, one.path) for path in waiting)
+            and not any(sources.is_below(path, one.path) for path in waiting)
         ]
 
     def _rest(self) -> float:
@@ -392,7 +393,3 @@ class Capture:
         return sorted(
             p for p in paths if (e := entries.get(p)) is not None and e.state == "unknown"
         )
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 from acontext_fs import files
 from acontext_fs.daemon.capture import known
 from acontext_fs.errors import AcontextError, SessionError
+from acontext_fs.formats import sources
 from acontext_fs.formats.dialect import Dialect, Owner
 from acontext_fs.formats.reader import Reader
-from acontext_fs.formats.sources import WHOLE_BYTES_MAX, ZSTD
+from acontext_fs.formats.sources import WHOLE_BYTES_MAX, ZSTD, Look
 from acontext_fs.records import Line, SessionFact
 
 HEAD_BYTES = 64 * 1024
+HEAD_LINES = 100
 _BOM = b"\xef\xbb\xbf"
 _PROJECT_FACTS = ("project", "remote", "branch")
 
@@ -37,6 +39,21 @@ def is_packed(path: str) -> bool:
         SessionError: it cannot be read.
     """
     return _first_bytes(path, len(ZSTD)).startswith((ZSTD, b"\x1f\x8b"))
+
+
+def look_at(path: str) -> Look:
+    """What kind of file this is: by its complete lines, where it has such, for half a line behind
+    them may seem to be of another.
+
+    Raises:
+        SessionError: it cannot be read.
+    """
+    found = sources.look_at(Path(path))
+    if (found.kind is not None and found.kind.is_whole) or is_packed(path):
+        return found
+    head, newline, _ = _first_bytes(path, HEAD_BYTES).rpartition(b"\n")
+    by_lines = sources.look(head + newline, whole=False) if newline else found
+    return by_lines if by_lines.kind is not None else found
 
 
 def is_unfinished(path: str) -> bool:
@@ -64,12 +81,12 @@ def is_unfinished(path: str) -> bool:
 
 
 def first_lines(path: str) -> list[bytes]:
-    """The complete lines at the beginning of a file.
+    """The complete lines at the beginning of a file; none of one that is compressed.
 
     Raises:
         SessionError: it cannot be read.
     """
-    return _first_bytes(path, HEAD_BYTES).split(b"\n")[:-1]
+    return [] if is_packed(path) else _first_bytes(path, HEAD_BYTES).split(b"\n")[:-1]
 
 
 def _first_bytes(path: str, count: int) -> bytes:

@@ -7,6 +7,7 @@ they are attached again.
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -166,3 +167,8 @@ def without(attached: Iterable[Source], name: str) -> tuple[Source, ...]:
     if len(kept) == len(every):
         raise UsageError(f"{name!r} is not attached: `acontext-fs sources` lists what is")
     return kept
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path is a folder or in it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

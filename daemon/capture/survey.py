@@ -15,7 +15,7 @@ from acontext_fs.daemon.capture.scanning import Found
 from acontext_fs.daemon.capture.sources import Source
 from acontext_fs.errors import AcontextError
 from acontext_fs.formats import dialects
-from acontext_fs.formats.sources import Kind, look_at, read_file, sessions_in
+from acontext_fs.formats.sources import Kind, read_file, sessions_in
 
 UNKNOWN_PROJECT = "(no project named)"
 TOKEN_BYTES = 4
@@ -115,7 +115,7 @@ def _kind_of(path: str, source: Source) -> Kind | str:
     """What a file is, or why it would not be taken in."""
     if heads.is_unfinished(path):
         return taking.UNFINISHED
-    kind, reason, _ = look_at(Path(path))
+    kind, reason, _ = heads.look_at(path)
     if kind is None:
         return reason
     return taking.refusal(kind) if kind.only_import and not source.once else kind
@@ -126,9 +126,8 @@ def _sessions_of(path: str, kind: Kind) -> tuple[set[str], Mapping[str, Any]]:
     if kind.is_whole:
         found = sessions_in(read_file(Path(path)), kind)
         return {one.session_id or taking.name_of(path) for one in found}, {}
-    lines = heads.first_lines(path)
+    lines = heads.first_lines(path) or read_file(Path(path)).split(b"\n")[: heads.HEAD_LINES]
     dialect = dialects.NAMED.get(kind.dialect or kind.name)
     owner = heads.head_of(lines, dialect).owner
-    if owner is None:
-        return {taking.name_without_owner(path, kind.name, dialect)}, {}
-    return {owner.session_id}, heads.facts_of(lines)
+    otherwise = taking.name_without_owner(path, kind.name, dialect)
+    return {owner.session_id if owner else otherwise}, heads.facts_of(lines)

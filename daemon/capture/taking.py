@@ -25,7 +25,7 @@ from acontext_fs.daemon.tail import Grown, Unchanged, Vanished
 from acontext_fs.errors import RedactionError, SessionError
 from acontext_fs.formats import dialects
 from acontext_fs.formats.dialect import Dialect
-from acontext_fs.formats.sources import OWN, Kind, WholeSession, look_at, read_file, sessions_in
+from acontext_fs.formats.sources import OWN, Kind, WholeSession, read_file, sessions_in
 from acontext_fs.records import Cursor, Line
 
 SLICE_BYTES = 2 * 1024 * 1024
@@ -65,7 +65,7 @@ def begin(
     """
     # What has no line yet was judged by half a one.
     if entry is None or entry.state != "taken" or not entry.cursor.line:
-        look = look_at(Path(path))
+        look = heads.look_at(path)
         if look.kind is None:
             return Entry(path, state="unknown", reason=look.reason, found=found)
         kind = look.kind
@@ -123,7 +123,7 @@ def _is_of_another_kind(entry: Entry) -> bool:
     Raises:
         SessionError: it cannot be read.
     """
-    kind = look_at(Path(entry.path)).kind
+    kind = heads.look_at(entry.path).kind
     if kind is None:
         return True
     now = (kind.name, kind.is_whole, heads.is_packed(entry.path))

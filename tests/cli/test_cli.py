@@ -30,7 +30,10 @@ def test_every_command_has_help(run, command):
     assert run(*([command] if command else []), "-h").out == done.out
 
 
-@pytest.mark.parametrize("command", ["status", "sessions", "messages", "tasks", "skills", "log", "sources", "doctor"])
+READING = "status sessions messages tasks skills log sources doctor"
+
+
+@pytest.mark.parametrize("command", READING.split())
 def test_every_reading_command_has_json(run, command):
     assert "--json" in run(command, "--help").out
 

@@ -54,6 +54,18 @@ def test_half_a_first_line_decides_nothing(own, eager: bool, make) -> None:
     assert own.lines() == lines
 
 
+def test_half_a_last_line_decides_nothing_either(own) -> None:
+    content = [{"role": "user", "content": f"said {n}"} for n in range(5)]
+    lines = [*talk(1), claude(1, "", message={"role": "user", "content": content})]
+    half = lines[1][: lines[1].index(b"said 4")]
+    recent(own.write(NAME, [lines[0], half]), own)
+    own.take()
+    own.append(NAME, [lines[1][len(half) :]])
+    own.take()
+    assert own.lines() == lines
+    assert own.header()["source"] == "claude-code"
+
+
 def test_the_same_file_elsewhere_is_not_stored_twice(own) -> None:
     lines = talk(4)
     half = lines[0][: lines[0].rindex(b"}}") + 1]
@@ -129,7 +141,7 @@ def test_a_file_that_two_sources_lead_to_is_found_once(own, tmp_path: Path) -> N
 
 def test_a_folder_that_cannot_be_read_is_told(own, monkeypatch) -> None:
     own.write(NAME, talk(2))
-    own.write(f"closed/{OTHER}.jsonl", talk(2, OTHER))
+    own.write(f"closed/{OTHER}.jsonl", talk(2, OTHER, salt="other"))
     listing = os.scandir
 
     def refuse(path: str) -> object:
@@ -148,7 +160,7 @@ def test_a_folder_that_cannot_be_read_is_told(own, monkeypatch) -> None:
     monkeypatch.undo()
     own.take()
     assert own.capture.problems() == []
-    assert own.lines(OTHER) == talk(2, OTHER)
+    assert own.lines(OTHER) == talk(2, OTHER, salt="other")
 
 
 def test_a_source_that_vanished_is_told_and_removes_nothing(own) -> None:
