@@ -89,28 +89,24 @@ def line_end(text: bytes, start: int) -> int:
     if run is None:
         return start
     chain = _CHAIN.search(text, start, run.end())
-    end = chain.start() if chain else run.end()
-    if chain or text[end : end + 1] != b" ":
-        return end
-    last = _LINE_END.search(text, end, end + _LINE_BYTES_MAX)
-    rest = text[end : last.start()] if last else b""
-    if rest.strip() and not _COMMAND.search(rest) and _is_among_settings(text, start, end):
-        return end + len(rest.rstrip())
-    return with_wild(text, end)
+    return chain.start() if chain else _last_end(text, start, run.end())
 
 
 def last_end(text: bytes, start: int, end: int) -> int:
     """The end of a value that would end with its word, in a line that begins with its name."""
     run = _RUN.match(text, start, start + WORD_BYTES_MAX)
-    if run is None or run.end() != end:
-        return end
+    return _last_end(text, start, end) if run and run.end() == end else end
+
+
+def _last_end(text: bytes, start: int, end: int) -> int:
     if text[end : end + 1] != b" ":
         return end
     last = _LINE_END.search(text, end, end + _LINE_BYTES_MAX)
     rest = text[end : last.start()] if last else b""
     if rest.strip() and not _COMMAND.search(rest) and _is_among_settings(text, start, end):
         return end + len(rest.rstrip())
-    return with_wild(text, end)
+    further = with_wild(text, end)
+    return further if further > end else _stripped(text, start, end)
 
 
 def with_wild(text: bytes, end: int) -> int:

@@ -41,7 +41,8 @@ _SIGN = (
     rf"(?:{_QUOTE})?[*]{{0,2}}[\])!?]?{_GAP}(?::=|=>|={{1,3}}|:{{1,2}}|\|\||\?\?|>|[ \t]is[ \t:])"
     # `{"name": "DB_PASSWORD", "value": "..."}` and its relatives in YAML and XML.
     rf"|(?:{_QUOTE})?[/]?[,;]?(?:[ \t\r\n+,{{-]|\\+[nrt]|{_QUOTE})*(?:[a-z]+[_-]?)?"
-    rf"(?:value|default)(?:{_QUOTE})?[ \t]*[:=]"
+    rf"(?:value|default)(?:(?:{_QUOTE})?[ \t]*[:=]|[ ])"
+    r"|(?:[ ][A-Za-z:]+=\\*\"[^\"\\<>]*\\*\")+>"
     r"|</key>(?:[ \t\r\n]|\\+[nrt])*<string>"
     rf"|{_QUOTE},[ \t]*|\("
     # Columns, `#define PASSWORD "..."`, and what somebody writes in a hurry.
@@ -89,22 +90,26 @@ _LINE = re.compile(
 _SPACE = re.compile(rb"(?:[ \t]|\\+t)*")
 _TYPED = re.compile(
     rb"[ \t]*[&*]?(?:'\w+ )?[A-Za-z_][\w.]{0,30}(?:\[[\w., |]{0,40}\])?(?:[ ]?\|[ ]?\w{1,20})?"
-    rb"(?:[ ]=[ ]?|=(?=\\*[\"']))"
+    rb"(?:[ ]=[ ]?|=(?=\\*[\"'][^\s,;:)\]}\\\"']))"
 )
 _INSIDE = re.compile(rb"\{[^{}]{0,200}?\\*\"value\\*\"[ ]?:[ ]?")
 _CALL = re.compile(
-    rb"(?:(?:[A-Z]\w{0,24}|str|bytes|Buffer\.from|[\w.]{0,20}[sS](?:ecret|tring)\w{0,12})\("
+    rb"(?:(?:[A-Z]\w{0,24}(?:::\w{1,20})?|str|bytes|Buffer\.from|[\w.]{0,20}[sS](?:ecret|tring)\w{0,12})\("
     rb"|[fbru@]{1,2}(?=\\*[\"']))?[ ]?\*{0,2}(\\*)([\"'`])"
 )
 _SCHEME = re.compile(
     rb"(?i)(?:bearer|basic|token|apikey|api-key|digest|negotiate|key|splunk|bot|ssws)[ ]+"
 )
-_STARS = re.compile(rb"\*\*(?=[^\s*])")
+_STARS = re.compile(rb"\*\*(?=[^\s*])|<(?:code|b|strong|kbd)>")
+_BLOCK = re.compile(rb"(?:[>|][-+]?)?(?:\n|\\+n)[ ]+(?:- )?(?=[^\s\\\"]+(?:\\+n|[\n\"]|\\+\"|\Z))")
+_OTHERWISE = re.compile(
+    rb"[A-Za-z_][\w.]{0,60}(?:[(\[]\\*[\"'][\w.-]{0,60}\\*[\"'][)\]])?"
+    rb"[ ](?:or|\|\||\?\?)[ ](?=\\*[\"'`])"
+)
 _ELEMENT = re.compile(rb"([^<>\"`\\\x00\n\r]+)</")
 _IN_A_LIST = re.compile(rb"[A-Za-z0-9*]:\Z")  # An ARN or URN: a:b:secret:name.
 _ENV = re.compile(rb"[A-Z][A-Z0-9_]+")
-_CODE = re.compile(rb"([A-Za-z_][\w.]*)(?:\[|\((?=[A-Za-z_)]|\Z))")
-_WORDY = re.compile(rb"[A-Za-z_]+[0-9]{0,3}[A-Za-z_]*")
+_CODE = re.compile(rb"([A-Za-z_][\w.]*)[(\[]")
 _IS_LAST = re.compile(rb"[ ]*(?:\Z|[\n\r\"`|]|\\+[nrt\"])")
 _AWS_SECRET = re.compile(rb"[A-Za-z0-9/+]{40}")
 
@@ -122,7 +127,8 @@ def value_after(text: bytes, start: int, end: int) -> Value | None:
     if b"public" in words or (bare == b":" and _IN_A_LIST.search(text, max(0, first - 2), first)):
         return None
     if words == [b"pass"] and (
-        bare.strip(b"\"'") not in (b":", b"=", b"=>") or (text[first:last] == b"PASS" and bare != b"=")
+        bare.strip(b"\"'\\") not in (b":", b"=", b"=>", b"is")
+        or (text[first:last] == b"PASS" and bare != b"=")
     ):
         return None  # A verb, or what a test prints.
     if bare.strip(b"\"'`\\") == b"|" and (sign[-1:] != b" " or text[last : last + 1] == b"|"):
@@ -135,6 +141,10 @@ def value_after(text: bytes, start: int, end: int) -> Value | None:
     if bare.endswith(b":") and (other := _TYPED.match(text, at, at + 100)):
         at = other.end()
     if bare.endswith(b":") and (other := _INSIDE.match(text, at, at + 260)):
+        at = other.end()
+    if bare.endswith((b":", b"=")) and (
+        other := _BLOCK.match(text, at, at + 300) or _OTHERWISE.match(text, at, at + 200)
+    ):
         at = other.end()
     found = _value_at(text, name, at, is_near=at == end)
     if found and _is_loose(name) and not is_told(text[found.start : found.end].strip()):
@@ -156,7 +166,10 @@ def _is_loose(name: _Name) -> bool:
     sign = name.sign
     if name.words == [b"pass"] or sign in (b"", b"->", b"(", b"\\t"):
         return True
-    if sign.rstrip(b":").endswith(b"is") or sign.strip(b"\"'`\\") in (b"", b"|"):
+    if sign.rstrip(b":").endswith((b"is", b"value", b"default")) or sign.strip(b"\"'`\\") in (
+        b"",
+        b"|",
+    ):
         return True
     return sign.endswith(b",") and name.trust is Trust.PASSWORD
 
@@ -186,7 +199,7 @@ def _value_at(text: bytes, name: _Name, at: int, is_near: bool) -> Value | None:
         return _judged(text, name, at, secret_ends.line_end(text, at), Trust.ASSIGNED)
     end = secret_ends.word_end(text, at)
     code = _CODE.match(text, at, end)
-    if (code and is_name(code[1])) or (sign.endswith(b"|") and _WORDY.fullmatch(text, at, end)):
+    if (code and is_name(code[1])) or (sign.endswith(b"|") and is_name(text[at:end])):
         return None
     if line and sign in (b":", b"="):
         end = secret_ends.last_end(text, at, end)

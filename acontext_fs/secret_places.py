@@ -11,7 +11,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from acontext_fs import secret_ends
-from acontext_fs.secret_values import Trust, is_placeholder, is_secret, is_told, looks_random, opened
+from acontext_fs.secret_values import (
+    Trust,
+    is_placeholder,
+    is_secret,
+    is_told,
+    looks_random,
+    opened,
+)
 
 URL = r"://[^\s/\"'`\\<>@\x00]+@"
 HEADER = r"(?i:(?:\b|\\[nrt])(?:bearer|basic|ssws)[ \t]+[a-z0-9+/_.=~-]{8})"
@@ -19,23 +26,25 @@ COOKIE = r"(?i:cookie2?(?:\\*[\"'])?[ \t]*[:=]|--cookie[ =])"
 SIGNED = r"(?i:[?&;](?:sig|x-amz-signature|x-goog-signature|x-amz-security-token|signature)=)"
 FLAG = (
     r"(?:(?:[ \t]|\\+[nrt])(?:-u|--user|--proxy-user|-U)[ =]?(?:\\*[\"'])?[^\s\"'\\:=/]+:"
-    r"|(?i:(?:password|identified by)[ ]+)'"
+    r"|(?i:(?:password|identified by|identified with [a-z0-9_]+ by)[ ]+)'"
+    r"|(?:\b|\\[nrt])(?:requirepass|masterauth|PASS|AUTH)[ ]"
     # No star at a dash: there may be dashes everywhere, and each would be followed to the end.
     r"|(?:-[a-z]{0,8}|(?:\b|\\[nrt])(?:ENV|ARG|setx|set -[a-zA-Z]{1,4})[ ]+[A-Za-z0-9_]{0,40}"
     r"|\bconfigure set[ ]+[a-z_.]{0,40}|\bsecret set[ ]+[A-Za-z0-9_]{0,40})"
-    r"(?i:(?:passw(?:or)?d|passwd|passphrase|pwd|_pass|(?:store|key)pass|secret|token|[_-]key"
+    r"(?i:(?:passw(?:or)?d|passwd|passphrase|pwd|[_-]pass|(?:store|key)pass|secret|token|[_-]key"
     r"|apikey)(?:_base)?)[ ]+)"
 )
 COMMAND = (
     r"(?:\b|\\[nrt])(?:sshpass|mysql[a-z]*|mariadb|login|machine|curl|redis-cli|mongo[a-z]*"
-    r"|ldap[a-z]+|keytool|wget|http)[ ]"
+    r"|ldap[a-z]+|keytool|wget|http|twine|useradd|usermod|zip|unzip"
+    r"|7z|net use|smbclient|rclone|mc)[ ]"
 )
 PIPED = (
     r"\|[ ]*(?:sudo |docker |podman |vercel |gh |wrangler |kubectl |su |passwd|chpasswd|openssl"
     r"|cryptsetup|[a-z0-9./-]{1,20} login)"
 )
 LINE = r":(?:[0-9]{4,5}|\*):[A-Za-z0-9_*.-]{1,63}:[A-Za-z0-9_.-]{1,63}:"
-SEND = r"\bsend(?:line)?[ (]{1,2}(?:--[ ])?\\*[\"']"
+SEND = r"\b(?:send(?:line|_keys|Keys)?|fill|type|setValue)[ (]{1,2}(?:--[ ])?\\*[\"']"
 JWK = r"\\*\"kty\\*\"[ ]?:"
 KEY = r"(?:-----BEGIN [A-Z0-9 ]*PRIVATE KEY|Private-Lines: [0-9]+)"
 KEY_BYTES_MAX = 32768
@@ -139,6 +148,8 @@ def after_flag(text: bytes, start: int, end: int) -> Iterator[Place]:
     value = text[first:last]
     if not value or (first == at and (value.startswith((b"-", b"//")) or value[:1] in b"([{<")):
         return
+    if sign.strip() in (b"pass", b"auth") and (not is_told(value) or re.search(rb"[./]", value)):
+        return
     named = re.search(rb"token|key|secret", sign) and b"pass" not in sign
     if is_secret(value, Trust.NAMED if named and first == at else Trust.PASSWORD):
         yield Place("secret" if named else "password", first, last)
@@ -153,6 +164,10 @@ _LOGIN = re.compile(
   | redis-cli\ (?:[^\n\\|;&]{0,160}?\ )??-a\ +
   | mongo[a-z]*\ (?:[^\n\\|;&]{0,160}?\ )??-p\ +
   | ldap[a-z]+\ (?:[^\n\\|;&]{0,160}?\ )??-w\ +
+  | (?:twine|useradd|usermod)\ (?:[^\n\\|;&]{0,160}?\ )??-p[ ]+
+  | (?:un)?zip\ (?:[^\n\\|;&]{0,160}?\ )??-P[ ]+ | 7z\ (?:[^\n\\|;&]{0,160}?\ )??-p
+  | net\ use\ [^\n|;&]{0,160}?/user:\S+ | smbclient\ [^\n\\|;&]{0,160}?-U[ ]?[\w.-]+%
+  | rclone\ obscure\ | mc\ (?:alias|config\ host)\ (?:set|add)(?:\ \S+){3}\ +
   | http\ (?:[^\n\\|;&]{0,160}?\ )??(?:-a|--auth)[ =][\w.@-]+:
   | (?:machine\ +[^\s\\]+(?:\s|\\+[nrt])+)?
     login\ +[^\s\\]+(?:\s|\\+[nrt])+password\ +
@@ -162,19 +177,27 @@ _LOGIN = re.compile(
 _CURL_COOKIE = re.compile(rb"curl [^\n\\|;&]{0,200}?-b[ =]")
 
 
+def _trust(is_quoted: bool) -> Trust:
+    """What a command gets in quotes may hold anything."""
+    return Trust.ASSIGNED if is_quoted else Trust.PASSWORD
+
+
 def in_command(text: bytes, start: int) -> Iterator[Place]:
     """The password that a command is given without a name, and the cookies of curl."""
     if match := _LOGIN.match(text, start, start + 400):
         first, last = secret_ends.argument(text, match.end())
-        if is_secret(text[first:last], Trust.PASSWORD):
+        if is_secret(text[first:last], _trust(first > match.end())):
             yield Place("password", first, last)
     elif match := _CURL_COOKIE.match(text, start, start + 400):
         yield from in_cookie(text, match.end())
 
 
-_ECHO = re.compile(rb"(?:echo|printf)(?:[ ]-\w+)*(?:[ ]\\*[\"']%s(?:\\+n)?\\*[\"'])?[ ]+(?!.*(?:echo|printf) )")
+_ECHO = re.compile(
+    rb"(?:echo|printf)(?:[ ]-\w+)*(?:[ ]\\*[\"']%s(?:\\+n)?\\*[\"'])?[ ]+(?!.*(?:echo|printf) )"
+)
 _TAKES = re.compile(
-    rb"\|[ ]*(?:sudo (?:-\w+ )*-\w*S|[^|\n]{0,80}--password-stdin|vercel env add|gh secret set"
+    rb"\|[ ]*(?:sudo (?:-\w+ )*(?:-\w*S|passwd|chpasswd)"
+    rb"|[^|\n]{0,80}--password-stdin|vercel env add|gh secret set"
     rb"|wrangler secret put|(?:docker|podman|kubectl) (?:\w+ )?secret|su |passwd|chpasswd"
     rb"|openssl|cryptsetup|[^|\n]{0,80}login)"
 )
@@ -186,10 +209,11 @@ def in_pipe(text: bytes, start: int) -> Iterator[Place]:
     if not _TAKES.match(text, start) or not (echo := _ECHO.search(text, low, start)):
         return
     first, last = secret_ends.argument(text, echo.end())
+    trust = _trust(first > echo.end())
     user = re.match(rb"[\w.-]+:", text[first:last])
     if user and b"passwd" in text[start : start + 20]:
         first += user.end()
-    if 0 < last - first <= start - echo.end() and is_secret(text[first:last], Trust.PASSWORD):
+    if 0 < last - first <= start - echo.end() and is_secret(text[first:last], trust):
         yield Place("password", first, last)
 
 
@@ -212,7 +236,9 @@ def in_answer(text: bytes, start: int, end: int) -> Iterator[Place]:
 
 
 _JWK_BYTES_MAX = 4096
-_PRIVATE_PART = re.compile(rb"\\*\"(?:d|p|q|dp|dq|qi|k)\\*\"[ ]?:[ ]?\\*\"([A-Za-z0-9_-]{16,1024})\\*\"")
+_PRIVATE_PART = re.compile(
+    rb"\\*\"(?:d|p|q|dp|dq|qi|k)\\*\"[ ]?:[ ]?\\*\"([A-Za-z0-9_-]{16,1024})\\*\""
+)
 
 
 def in_jwk(text: bytes, start: int) -> Iterator[Place]:

@@ -52,7 +52,7 @@ _LOOSE = frozenset(
 _LOOSE_LEADS = re.compile(rb"(?:[a-z0-9]{1,12}[_-])+|[A-Z]{2}(?=[0-9a-z]{32})|[0-9]+:")
 _CHECKSUM = re.compile(rb"sha(?:1|256|384|512)[=:-]\Z")
 _ENTROPY_BITS = 2.8
-_IN_SENTENCES = re.compile(rb"(?i)(?:[ ]|\A|\b)(?:password|pw|creds|credentials)[ ]?[(:]\Z")
+_IN_SENTENCES = re.compile(rb"(?i)(?:[ ]|\A|\b)(?:password|pw|creds|credentials)[ ]?([(:]|is[ ])\Z")
 
 
 @lru_cache(maxsize=1)
@@ -155,8 +155,8 @@ def _named(text: bytes, start: int, end: int) -> Iterator[Place]:
     value = secret_names.value_after(text, start, end)
     if value is None:
         spans = secret_told.before(text, start)
-        if _IN_SENTENCES.search(text, start, end):
-            spans = secret_told.in_sentence(text, start, end - 1)
+        if sentence := _IN_SENTENCES.search(text, start, end):
+            spans = secret_told.in_sentence(text, start, sentence.start(1))
         for span in spans:
             yield Place("password", *span)
         return

@@ -1,4 +1,4 @@
-"""Passwords that a person types into a sentence: "my pw for staging is ...", "log in with admin/...".
+"""Passwords that a person types into a sentence: "my pw is ...", "log in with admin/...".
 
 Only what has more than letters is taken for one, and only where nothing but small words stand
 between it and what it is called; a sentence about passwords has other words there.
@@ -26,7 +26,8 @@ def _either(*words: str) -> str:
 
 
 _FOREIGN = _either(
-    "contraseña", "пароль", "Пароль", "密码", "密碼", "口令", "パスワード", "비밀번호", "şifre", "hasło"
+    "contraseña", "пароль", "Пароль", "密码", "密碼", "口令", "パスワード",
+    "비밀번호", "şifre", "hasło",
 )  # fmt: skip
 TOLD = (
     r"(?:(?i:passw(?:or)?d|passwd|passwort|kennwort|passphrase|passcode|mot de passe|contrasena"
@@ -132,6 +133,8 @@ def _after(text: bytes, at: int) -> tuple[int, int] | None:
 
 def _is_drawn(value: bytes) -> bool:
     """Whether a password is one even where nothing says so but the word beside it."""
-    return len(value) >= 8 and (
-        is_wild(value) or sum(48 <= byte < 58 for byte in value) >= 2
-    ) and b"/" not in value
+    return (
+        len(value) >= 8
+        and (is_wild(value) or sum(48 <= byte < 58 for byte in value) >= 2)
+        and b"/" not in value
+    )

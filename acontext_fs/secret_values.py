@@ -33,7 +33,9 @@ _REFERENCE = re.compile(
           [$@&*:]{1,2}[A-Za-z_][A-Za-z_.-]*[0-9]{0,2}\Z | \$[A-Z_][A-Z0-9_]*(?:\Z|[/:\]"]) # $VAR
         | %[A-Za-z_]\w*% | <[^<>0-9]{1,80}>\Z | <% | [$*\#.-]+\Z | [({\[][^(){}\[\]]*[)}\]]\Z
         | \$[a-z_]\w*(?:->|\[|\.) )
-    | \$[{(] | \{\{ | \}\}\Z | \#\{ | A-Z[a0\]_] | a-z[A0\]_] | \[0-9 | A-Fa-f | a-fA-F | \\d | \[\^ | <[A-Za-z_][A-Za-z_ .:-]{2,60}> | %\(\w+\)s
+    | \$[{(] | \{\{ | \}\}\Z | \#\{
+    | A-Z[a0\]_] | a-z[A0\]_] | \[0-9 | A-Fa-f | a-fA-F | \\d | \[\^ | \(\?
+    | <[A-Za-z_][A-Za-z_ .:-]{2,60}> | %\(\w+\)s
     | ^(?:process|os|env|import|config|settings|secrets?|vars|self|this|args|options|params|props
          |ctx|context|request|req|res|user|data|row|body|local|module|std|vault|ssm|github|steps
          |inputs|app|cfg|opts|state|session|response|payload|event|ENV|Deno|Bun|System)
@@ -75,10 +77,12 @@ _OBVIOUS = re.compile(
     rb"|\byour|[_-]your|your[_-]|example(?:key)?\Z|\$\{|\{\{"
 )
 """What stands in a token that nobody takes for one, whatever its shape."""
-_TERMS = frozenset(b"argon2 argon2id base32 base64 md5 oauth2 pbkdf2 sha1 sha256 sha512 utf8".split())
+_TERMS = frozenset(
+    b"argon2 argon2id base32 base64 md5 oauth2 pbkdf2 sha1 sha256 sha512 utf8".split()
+)
 _ORDINARY = re.compile(
     rb"[A-Za-z]+[-_.]?\d{1,4}|v?\d+(?:[.,:x/-]\d+)*[a-z%+]{0,3}|\d+[KMGT]i?B|[\w-]+(?:\.[\w-]+)+"
-    rb"|(?:[A-Za-z]+\d{0,3}|\d{1,4})(?:[-_/:](?:[A-Za-z]+\d{0,3}|\d{1,4}))+"
+    rb"|_?(?:[A-Za-z]+\d{0,3}|\d{1,4})(?:[-_/:](?:[A-Za-z]+\d{0,3}|\d{1,4}))+"
     rb"|\S*/\S*|\S*@\S+\.\S*|[0-9a-f]{7,}|0x\w*|--?\S*|\S*\(\S*"
 )
 """Words with digits as they stand in any sentence: `step2`, `v1.3`, `utf-8`, names of files."""
@@ -255,6 +259,8 @@ def _is_half_digits(word: bytes) -> bool:
 
 def is_told(value: bytes) -> bool:
     """Whether `value`, called a password in a sentence, is one: it has more than letters."""
+    if value[:1] in b"|,;:)]}?&=" or (b"|" in value and not _is_mixed(value)):
+        return False
     if len(value) < 6 or is_placeholder(value) or value.lower() in _TERMS:
         return False
     if re.search(rb"://|\w@[\w-]+\.\w|\A[./~-]|\(\)|\A[\w.]+\.[a-z]{1,4}\Z", value):

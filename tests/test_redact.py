@@ -95,6 +95,21 @@ HARMLESS = [
     "password = getpass.getpass()",
     "def login(user: str, password: str) -> Token:",
     "password: string;",
+    "password = get_password()",
+    "password: Optional[HiddenText] = None,",
+    "password=parts['password'], port=1",
+    "password = quote(kwargs.pop('password', ''), safe=SAFE)",
+    "auth: BearerAuth | SigV4Auth | None = None",
+    "_HEX_PAT = '[0-9A-Fa-f]{1,4}'",
+    "r'limit|login|logout|passwd|pwd|read|readonly'",
+    "PASS src/login.test2.js",
+    "the password should be latin-1 or utf-8 encodable",
+    "the password is hashed with argon2id and stored in users.password_hash2",
+    "pass force_zip64 to use the format",
+    "login to https://a.io/v2/x as admin",
+    "use sha256 for the password",
+    '"password": "At least 8 characters"',
+    '"password": "SHA256 of it"',
     "if (password === confirmPassword) {",
     "the password must be at least 8 characters",
     "Password: required",
@@ -148,6 +163,54 @@ def test_what_a_transcript_needs_stays():
         }
     ).encode()  # fmt: skip
     assert REDACTOR.clean(line) == (line, ())
+
+
+@pytest.mark.parametrize(("text", "secret"), redact_samples.HARD)
+def test_no_half_of_a_secret_remains(text, secret):
+    plain = text.format(s=secret)
+    for line in (plain.encode(), said(plain), said(json.dumps({"deeper": plain}))):
+        found = clean(line)
+        assert MARKER.search(found)
+        pieces = [secret[at : at + 5].encode() for at in range(len(secret) - 4)]
+        assert not [piece for piece in pieces if piece in MARKER.sub(b"", found)]
+        assert clean(found) == found
+
+
+def test_what_follows_a_secret_stays():
+    for text, rest in [
+        ("PGPASSWORD=Xk29slqP psql -h db", " psql -h db"),
+        ("A=1\nPGPASSWORD=Xk29slqP psql -h db\n", " psql -h db\n"),
+        ("https://a.io/?password=Xk29slqP&next=/a", "&next=/a"),
+        ("Server=a;Password=Xk29slqP;User Id=sa;", ";User Id=sa;"),
+        ("connect(password=Xk29slqP, port=1)", ", port=1)"),
+        ("<password>Xk29slqP</password>", "</password>"),
+        ("the password is Xk29slqP, thanks", ", thanks"),
+    ]:
+        assert clean(text.encode()).endswith(b"]" + rest.encode())
+
+
+def test_a_secret_is_replaced_wherever_it_stands_in_a_line():
+    found = clean(said("PASSWORD=Xk29slqP, then ./run Xk29slqP and xXk29slqPx"))
+    assert b"Xk29slqP" not in found
+    assert len(set(MARKER.findall(found))) == 1
+    assert len(MARKER.findall(found)) == 3
+    assert b"./run aB3$" in clean(said("PASSWORD=aB3$xy9, then ./run aB3$ and more"))
+
+
+def test_only_obvious_placeholders_are_no_tokens():
+    lead = "gh" + "p_"
+    for rest in ("x" * 36, "a" * 36, "*" * 36, "your_token_goes_here_0123456789abcdef"):
+        assert REDACTOR.clean((lead + rest).encode()).kinds == ()
+    assert REDACTOR.clean(("AK" + "IAIOSFODNN7EXAMPLE").encode()).kinds == ()
+
+
+def test_a_line_made_to_take_long_is_kept_back():
+    started = time.process_time()
+    with pytest.raises(RedactionError, match="kept back"):
+        REDACTOR.clean(b"password=" * 1_000_000)
+    assert time.process_time() - started < 10
+    many = b" ".join(b"password=Ab1c%dXf29" % at for at in range(2_000))
+    assert len(REDACTOR.clean(many).kinds) == 2_000
 
 
 def test_the_name_of_a_value_tells_that_it_is_a_secret():
