@@ -198,9 +198,9 @@ def test_ping(served: Served) -> None:
 
 def test_users_are_those_of_sessions_and_spaces(served: Served) -> None:
     found = served.get("user/ls")
-    assert [item["identifier"] for item in found["items"]] == ["ada", "bo/b", "carla"]
+    assert [item["identifier"] for item in found["items"]] == ["carla", "ada", "bo/b"]
     assert found["has_more"] is False
-    assert found["items"][1] == {
+    assert found["items"][2] == {
         "id": "bo/b",
         "project_id": "acontext-fs",
         "identifier": "bo/b",
@@ -210,7 +210,7 @@ def test_users_are_those_of_sessions_and_spaces(served: Served) -> None:
     for desc in ("false", "true"):
         pages = served.pages("user/ls", limit=1, time_desc=desc)
         paged = [item["id"] for page in pages for item in page["items"]]
-        assert paged == ["ada", "bo/b", "carla"][:: -1 if desc == "true" else 1]
+        assert paged == ["carla", "ada", "bo/b"][:: -1 if desc == "true" else 1]
     assert len(served.get("user/ls", limit=0)["items"]) == 3
     served.refused("user/ls", 400, limit=201)
 
@@ -272,7 +272,7 @@ def test_search_finds_messages_tasks_and_skills(served: Served) -> None:
     assert {item["session_id"] for item in tasks} == {f"many-{n}" for n in range(7)}
     assert {item["title"] for item in tasks} == {f"Please count to {n}." for n in range(7)}
     skills = served.get("search", q="daily", kind="skill")["items"]
-    assert {item["id"] for item in skills} == {"default.daily-logs"}
+    assert {item["id"] for item in skills} == {"default.daily-logs", "other.daily-logs"}
     assert skills[0]["session_id"] is None
 
 
