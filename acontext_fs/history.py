@@ -243,7 +243,7 @@ class History:
             worktree.check_base(self.root, edit, old)
         new = ""
         if edit.content is not None:
-            new = self._objects.blob(edit.content)
+            new = self._objects.blob(edit.content, is_new=entry is None)
         if new == old:
             return None
         mode = entry.filemode if entry is not None else FileMode.BLOB

@@ -176,6 +176,20 @@ def commit_message(
     )
 
 
+def plain_message(done: Sequence[tuple[SessionPlace, Batch]]) -> str:
+    """What a commit of batches says of which there is nothing to tell."""
+    ranges = [tasks.format_lines([(batch.first_line, batch.last_line)]) for _, batch in done]
+    return message_of(
+        f"Read lines of {len(done)} sessions",
+        "\n".join(f"{place}: {lines}" for (place, _), lines in zip(done, ranges, strict=True)),
+        {
+            "Acontext-Kind": "tasks",
+            "Acontext-Session": [str(place) for place, _ in done],
+            "Acontext-Batch": [batch.id for _, batch in done],
+        },
+    )
+
+
 def _short(text: str, length_max: int = 100) -> str:
     line = " ".join(text.split())
     return line if len(line) <= length_max else f"{line[: length_max - 1]}…"

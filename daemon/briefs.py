@@ -15,10 +15,11 @@ from acontext_fs.store import Store
 class Briefs:
     """Puts together the values that jobs get."""
 
-    def __init__(self, store: Store, options: Settings, workers: Workers) -> None:
+    def __init__(
+        self, store: Store, options: Settings, workers: Workers, worktree: Worktree
+    ) -> None:
         self._root = store.layout
-        self._worktree = Worktree(store.root)
-        self._source = store.source
+        self._worktree = worktree
         self._options = options
         self._workers = workers
 
@@ -63,7 +64,7 @@ class Briefs:
             if task is None:
                 return None
             lines = {n for first, last in task.lines for n in range(first, last + 1)}
-            messages = sessions.messages_on(self._source, place, lines)
+            messages = sessions.messages_on(self._worktree, place, lines)
             subject = TaskSubject(task, tuple(messages))
         return LearnWork(
             space=place.space,

@@ -35,15 +35,26 @@ class Committer(Archiver):
         self.finished: list[Job] = []
         self._model = model
 
-    def commit_finished(self) -> None:
-        """Commit what is finished, as far as that is possible now."""
+    def commit_finished(self, *, gather: bool = False) -> None:
+        """Commit what is finished, as far as that is possible now.
+
+        Batches that say no more than that lines were read go into one commit; with `gather` they
+        wait for more of their kind.
+        """
         now = self.store.clock.monotonic()
         if self.paused:
             return
         if self.reason and (now < self.retry_at or not self._is_free()):
             return
+        plain = [job for job in self.finished if isinstance(job, BatchJob) and job.is_plain]
+        if len(plain) > 1 and not gather:
+            held = self._try(plain[0].session.place, lambda: self._apply_plain(plain))
+            if self.reason:
+                return
+            if not held:
+                self.finished = [job for job in self.finished if job not in plain]
         for job in list(self.finished):
-            if job.held and job.retry_at > now:
+            if (job.held and job.retry_at > now) or (gather and job in plain):
                 continue
             held = self._try(job.session.place, lambda job=job: self._apply(job))  # type: ignore[misc]
             if self.reason:
@@ -89,10 +100,7 @@ class Committer(Archiver):
         session, place = job.session, job.session.place
         disk, disk_data = self._tasks(place)
         state, state_data = self._known_progress(session)
-        if job.again is None and state.cursor != job.batch.before:
-            raise CommitConflict(f"{place.progress_path} is past this batch")
-        if not intake.still_holds(self.worktree, session, job.batch.after):
-            raise CommitConflict(f"{place.session_path} does not hold these lines any more")
+        self._check(job, state)
         found, state = self._outcome(job, disk, state)
         edits = []
         if found != disk or disk_data is None:
@@ -103,12 +111,61 @@ class Committer(Archiver):
         whole = self._whole(session) if wanted else None
         state, commit = self._commit_batch(session, edits, whole, (state, state_data), message)
         self._advance(session, state)
+        self._end_batch(job)
+        self._report_batch(job, disk, found, commit)
+
+    def _apply_plain(self, jobs: Sequence[BatchJob]) -> None:
+        """Commit batches of several sessions of which there is nothing to tell."""
+        ready: list[tuple[BatchJob, Progress, Whole | None]] = []
+        edits: list[FileEdit] = []
+        for job in jobs:
+            session, place = job.session, job.session.place
+            if job.generation != session.generation:
+                continue
+            try:
+                state, data = self._known_progress(session)
+                self._check(job, state)
+            except CommitConflict as error:
+                session.last_error = str(error)
+                intake.load(self.store.layout, session)
+                continue
+            state = batches.advance(state, job.batch, job.reading, job.seen)
+            whole = self._whole(session) if job.level or session.has_grown else None
+            if whole is not None:
+                state = dataclasses.replace(state, archived_bytes=whole.size_bytes)
+                edits.append(whole.edit)
+            if self._tasks(place)[1] is None:
+                edits.append(FileEdit(place.tasks_path, b""))
+            edits.append(FileEdit(place.progress_path, progress.encode(state), data))
+            ready.append((job, state, whole))
+        if not ready:
+            return
+        blobs = self._blob_edits([job.session for job, _, whole in ready if whole is not None])
+        batches_done = [(job.session.place, job.batch) for job, _, _ in ready]
+        commit = self._commit([*blobs, *edits], batches.plain_message(batches_done))
+        for job, state, whole in ready:
+            self._advance(job.session, state)
+            if whole is not None:
+                self._archived(job.session, whole, blobs)
+            self._end_batch(job)
+            self._report_batch(job, (), (), commit)
+
+    def _check(self, job: BatchJob, state: Progress) -> None:
+        """See that a batch still is what comes next."""
+        place = job.session.place
+        if job.again is None and state.cursor != job.batch.before:
+            raise CommitConflict(f"{place.progress_path} is past this batch")
+        if not intake.still_holds(self.worktree, job.session, job.batch.after):
+            raise CommitConflict(f"{place.session_path} does not hold these lines any more")
+
+    @staticmethod
+    def _end_batch(job: BatchJob) -> None:
+        session = job.session
         session.running, session.batch, session.attempts = False, None, 0
         session.retry_at, session.batch_again = 0.0, None
         session.skips.clear()  # Found again for the tasks as they are now.
         if job.again in session.again:
             session.again.remove(job.again)
-        self._report_batch(job, disk, found, commit)
 
     def _commit_batch(
         self,

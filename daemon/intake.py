@@ -75,8 +75,11 @@ def load(root: Layout, session: Tracked) -> None:
     session.nothing_to_learn = False
 
 
-def look(source: Worktree, session: Tracked, limits: Limits, clock: Clock) -> None:
-    """Read on where the last look ended, unless enough is pending already.
+def look(
+    source: Worktree, session: Tracked, limits: Limits, clock: Clock, *, may_read: bool = True
+) -> None:
+    """Read on where the last look ended, unless enough is pending already, here or elsewhere
+    (`may_read`).
 
     Raises:
         SessionError: the file cannot be read.
@@ -95,6 +98,8 @@ def look(source: Worktree, session: Tracked, limits: Limits, clock: Clock) -> No
         session.unread = True
     if session.lost:
         _try_again(path, session, source)
+        return
+    if not may_read:
         return
     buffer = session.buffer
     if buffer is None:
@@ -119,6 +124,12 @@ def look(source: Worktree, session: Tracked, limits: Limits, clock: Clock) -> No
         session.unread = outcome.more
         _keep(source, session, lines)
     session.buffer = buffer if buffer.lines or session.batch is not None else None
+
+
+def is_archived(root: Layout, session: Tracked) -> bool:
+    """Whether git has all of a transcript, as far as its size tells."""
+    stamp = stamp_of(root.path(session.place.session_path))
+    return stamp is not None and 0 < stamp[1] == session.progress.archived_bytes
 
 
 def _has_room(buffer: Buffer, limits: Limits) -> bool:

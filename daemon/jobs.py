@@ -37,6 +37,11 @@ class BatchJob:
     held: str = ""
     retry_at: float = 0.0
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its commit says no more than that lines were read."""
+        return self.unextracted and not (self.failure or self.again or self.held)
+
 
 @dataclass(slots=True, eq=False)
 class LearnJob:

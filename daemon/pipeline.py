@@ -8,7 +8,7 @@ is under way. Results are committed by `daemon/committer.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from acontext_fs.clock import format_time
 from acontext_fs.daemon import batches, failures, intake
@@ -16,6 +16,7 @@ from acontext_fs.daemon.attempts import Attempts
 from acontext_fs.daemon.briefs import Briefs
 from acontext_fs.daemon.buffer import BACKLOG_TURNS, Limits
 from acontext_fs.daemon.committer import Committer
+from acontext_fs.daemon.demands import Demands
 from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
 from acontext_fs.daemon.roster import HELD_SECONDS, Roster
@@ -31,6 +32,8 @@ BATCHES_A_STEP_MAX = 8
 """How many batches of one session are done before others get their turn."""
 ARCHIVED_AT_ONCE_MAX = 50
 """How many transcripts one archive commit holds at most."""
+AHEAD_LINES_MAX = 10_000
+"""How many lines of all sessions are read ahead of extraction; then the others wait."""
 KEPT_BYTES_MAX = 64 * 1024 * 1024
 """How much that git does not have yet is kept in memory; past it the largest is archived now."""
 REST_SECONDS_MAX = 60.0
@@ -40,7 +43,7 @@ BLOCKED_SECONDS = 0.25
 """How soon to come back for what is due but has to wait for something else."""
 
 
-class Pipeline:
+class Pipeline(Demands):
     """All sessions of a store, and what is to be done with each. Used by one thread."""
 
     def __init__(
@@ -63,7 +66,7 @@ class Pipeline:
         )
         self.committer = Committer(store, workers.extractor.name, report)
         self.roster = Roster(store, self.committer, self.limits, report)
-        self._briefs = Briefs(store, options, workers)
+        self._briefs = Briefs(store, options, workers, self.committer.worktree)
         self.attempts = Attempts(store.clock, workers, report)
         self._jobs: list[Job] = []
         self._report = report
@@ -73,21 +76,25 @@ class Pipeline:
 
     def step(self) -> float:
         """Do what is due; return after how many seconds there is something to do again."""
+        ahead = 0
         for session in self.roster.active():
             if not (session.held and session.retry_at > self._now()):
                 session.held = "" if session.unloaded else session.held
-                self.roster.look(session)
+                self.roster.look(session, may_read=ahead < AHEAD_LINES_MAX)
+            ahead += len(session.ahead)
+        full = ahead >= AHEAD_LINES_MAX
         self._settle()
         until = self._now() + STEP_SECONDS
         more = self._start_batches(until)
+        self._settle()
         more = self._start_learning(until) or more
         self._archive()
         rest = self._rest()
-        return 0.0 if more else rest
+        return 0.0 if more else min(rest, BLOCKED_SECONDS) if full else rest
 
-    def _settle(self) -> None:
+    def _settle(self, *, gather: bool = False) -> None:
         self._collect()
-        self.committer.commit_finished()
+        self.committer.commit_finished(gather=gather)
 
     # -- batches ----------------------------------------------------------------------------------
 
@@ -101,7 +108,7 @@ class Pipeline:
                 if not self._may_start(session) or not self._start_batch(session):
                     break
                 self._last_served = session.place.session_path
-                self._settle()
+                self._settle(gather=True)
                 if session.running or session.batch is not None:
                     break
                 self.roster.look(session)
@@ -203,14 +210,14 @@ class Pipeline:
             and not session.running
             and not session.nothing_to_learn
             and session.learn_retry_at <= self._now()
-            and not self._is_learning(session)
+            and not self.is_learning(session)
             and not self.roster.is_rejecting
             and self._may_work(session)
         )
 
-    def _is_learning(self, session: Tracked) -> bool:
-        jobs = (*self._jobs, *self.committer.finished)
-        return any(isinstance(job, LearnJob) and job.session is session for job in jobs)
+    def is_learning(self, session: Tracked) -> bool:
+        jobs = (job for job in self._jobs if isinstance(job, LearnJob))
+        return any(job.session is session for job in jobs) or super().is_learning(session)
 
     def _start_learn_job(self, session: Tracked) -> LearnJob | None:
         if not self.attempts.may_start(self._running()):
@@ -277,7 +284,8 @@ class Pipeline:
         """Commit what is done and bring git level with the transcripts; before a stop."""
         self.roster.scan()
         for session in self.roster.active():
-            self.roster.look(session)
+            if session.stamp is not None or not intake.is_archived(self.store.layout, session):
+                self.roster.look(session, may_read=False)
         self._settle()
         self._archive(everything=True)
 
@@ -320,7 +328,7 @@ class Pipeline:
         waits = session.progress.learning_pending and not session.nothing_to_learn
         if not waits or session.lost or session.running or not session.is_read:
             return None
-        if self._is_learning(session):
+        if self.is_learning(session):
             return None
         return max(session.learn_retry_at, session.grown_at + self.limits.ttl_seconds)
 
@@ -329,61 +337,6 @@ class Pipeline:
         if session.lost:
             return not session.kept  # What was read of it still has to be saved.
         return session.is_read and not session.running and learned
-
-    # -- on request -------------------------------------------------------------------------------
-
-    def hurry(
-        self, chosen: Iterable[Tracked], *, learn_only: bool = False, failed: bool = False
-    ) -> None:
-        """Do now what is pending of these sessions, without waiting for them to go quiet.
-
-        With `failed`, also try again what was given up.
-        """
-        for session in chosen:
-            if failed and not learn_only:
-                begun = session.batch_again
-                session.again = [one for one in session.progress.failures if one != begun]
-            if failed and (why := self.committer.learn_again(session)):
-                self._hold(session, why)
-            session.flush = not learn_only
-            session.hurried_past = False
-            session.learn_now = True
-            session.nothing_to_learn = False
-            session.learn_retry_at = session.archive_retry_at = 0.0
-            session.retry_at = session.retry_at if failed and session.held else 0.0
-            self.roster.rouse(session)
-        for job in self.committer.finished:
-            job.retry_at = 0.0
-        self.committer.retry_at = 0.0
-        self.attempts.until = 0.0
-
-    def stop_hurrying(self, session: Tracked, goal: int) -> None:
-        """Let a session that was read as far as `goal` (bytes) wait for quiet again."""
-        done = session.progress.cursor.offset
-        if session.flush and session.size > done >= goal > 0:
-            session.flush = False
-            session.hurried_past = True
-
-    def is_done(self, session: Tracked) -> bool:
-        """Whether nothing is left to do for a session, or nothing can be done now."""
-        idle = session.hurried_past or not self.roster.is_active(session)
-        return idle or bool(self.why_stuck(session))
-
-    def is_learned(self, session: Tracked) -> bool:
-        """Whether nothing of a session waits to be learned, or nothing can be now."""
-        if self._is_learning(session):
-            return bool(self.why_stuck(session))
-        waits = session.progress.learning_pending and not session.nothing_to_learn
-        return not waits or bool(self.why_stuck(session))
-
-    def why_stuck(self, session: Tracked) -> str:
-        """Why nothing more can be done for a session until a person acts, "" if it can."""
-        waiting = [j.held for j in self.committer.finished if j.session is session and j.held]
-        return session.lost or session.held or session.archive_held or "".join(waiting[:1])
-
-    def why_waiting(self) -> str:
-        """What keeps everything from going on, "" if nothing does."""
-        return self.committer.blocked or self.attempts.reason
 
     # -- small things -----------------------------------------------------------------------------
 

@@ -146,7 +146,7 @@ class Roster:
             if longest.place.session_path not in self._active:
                 longest.forget_lines()
 
-    def look(self, session: Tracked) -> None:
+    def look(self, session: Tracked, *, may_read: bool = True) -> None:
         """Read what is new of a session, and deal with a file that is not what it was."""
         if session.is_duplicate:
             return
@@ -154,7 +154,7 @@ class Roster:
         try:
             if session.unloaded:
                 intake.load(self._store.layout, session)
-            self._look(session)
+            self._look(session, may_read)
         except (AcontextError, OSError, ValueError) as error:
             self._hold(session, str(error))
             return
@@ -167,13 +167,13 @@ class Roster:
         elif was and not session.lost:
             self._report(Event("found", session.place, "is as it was again; reading on"))
 
-    def _look(self, session: Tracked) -> None:
+    def _look(self, session: Tracked, may_read: bool) -> None:
         worktree, clock = self._committer.worktree, self._store.clock
         was = session.lost
-        intake.look(worktree, session, self._limits, clock)
+        intake.look(worktree, session, self._limits, clock, may_read=may_read)
         lost = session.lost and not was
         if lost and intake.relocate(worktree, self._committer.history, session):
-            intake.look(worktree, session, self._limits, clock)
+            intake.look(worktree, session, self._limits, clock, may_read=may_read)
 
     def select(self, paths: Iterable[str]) -> list[Tracked]:
         """The sessions of the given paths; all of them if none is given."""

@@ -508,3 +508,38 @@ def test_what_is_skipped_of_several_sessions_is_one_commit(tmp_path: Path) -> No
         assert task.learning is not None
         assert task.learning.status == "skipped"
     daemon.check_clean()
+
+
+def test_batches_of_which_there_is_nothing_to_tell_are_one_commit(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    for name in ("a", "b", "c"):
+        daemon.write({"type": "session", "disable_task_tracking": True}, session=name)
+        daemon.write(user("Hello there, please build it."), agent("Done."), session=name)
+    before = int(daemon.git("rev-list", "--count", "HEAD"))
+    assert daemon.flush() == []
+    assert int(daemon.git("rev-list", "--count", "HEAD")) == before + 1
+    subject, trailers = daemon.git("log", "-1", "--format=%s%x00%(trailers)").split("\0")
+    assert subject == "Read lines of 3 sessions"
+    assert trailers.count("Acontext-Batch:") == 3
+    for name in ("a", "b", "c"):
+        assert daemon.session(name).progress.cursor.line == 3
+        assert daemon.tasks(name) == ()
+    daemon.check_clean()
+    daemon.write(user("More."), session="b")
+    assert daemon.flush() == []
+    assert daemon.git("log", "-1", "--format=%s").strip() == "Read lines 4 of default/b"
+
+
+def test_one_of_them_in_a_persons_hands_does_not_hold_the_others(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    for name in ("a", "b", "c"):
+        daemon.write({"type": "session", "disable_task_tracking": True}, session=name)
+    assert daemon.flush() == []
+    progress = daemon.root / "spaces/default/progress/b.json"
+    progress.write_bytes(progress.read_bytes() + b"\n")
+    daemon.git("add", "spaces/default/progress/b.json")
+    for name in ("a", "b", "c"):
+        daemon.write(user("Hello there."), session=name)
+    daemon.flush()
+    lines = {name: daemon.session(name).progress.cursor.line for name in ("a", "b", "c")}
+    assert lines == {"a": 2, "b": 1, "c": 2}
