@@ -21,7 +21,8 @@ LINES = (
     {"role": "assistant", "content": "I renamed foo to bar in util.py."},
     {"role": "user", "content": "Thanks, that works."},
 )
-BUFFER_SECONDS = 8
+BUFFER_SECONDS = 3
+BUFFER = {"PROJECT_SESSION_MESSAGE_BUFFER_TTL_SECONDS": str(BUFFER_SECONDS)}
 SPARE_SECONDS = 2
 
 
@@ -45,7 +46,7 @@ def daemon(root: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "acontext_fs", "daemon"],
         cwd=root,
-        env={**os.environ, **environment},
+        env={**os.environ, **BUFFER, **environment},
         stderr=subprocess.PIPE,
         text=True,
     )
