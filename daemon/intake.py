@@ -94,6 +94,8 @@ def look(
         session.grown_at = clock.monotonic() - age
         if session.level_stamp == session.stamp:
             session.behind_since = session.grown_at
+        if session.stamp is None and is_archived(root, session):
+            session.level_stamp = stamp  # Else a start would read all there is in git, and compare.
         session.stamp = stamp
         session.unread = True
     if session.lost:
