@@ -1,5 +1,6 @@
 """Fixtures that several test modules use."""
 
+import gc
 import os
 import subprocess
 import tempfile
@@ -33,6 +34,11 @@ os.environ |= {
     "GIT_EDITOR": "true",
     "LC_ALL": "C.UTF-8",
 }
+
+
+def pytest_collection_finish() -> None:
+    """What seven thousand tests are made of stays to the end: nobody need look through it again."""
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

@@ -19,7 +19,7 @@ from acontext_fs import setup
 from acontext_fs.store import Store
 from tests.conftest import run_git
 
-RUNS = 100
+RUNS = 50
 """Kills in all, spread over several stores."""
 STORES = 5
 SEED = int(os.environ.get("ACONTEXT_FS_SEED", "20261120"))
@@ -100,7 +100,7 @@ def batches(root: Path) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_a_hundred_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
+def test_fifty_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
     expected = tmp_path / "expected"
     make_store(expected)
     sessions = {f"session-{n}": conversation(n) for n in range(3)}
