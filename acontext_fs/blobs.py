@@ -25,6 +25,7 @@ import orjson
 
 from acontext_fs import layout
 from acontext_fs.errors import StoreError
+from acontext_fs.file_types import text_of
 from acontext_fs.source import Source
 
 TEXT_BYTES_MAX = 1024 * 1024
@@ -217,7 +218,7 @@ def _media(line: bytes, bytes_min: int, clean_text: Callable[[str], str]) -> Ite
         data = _decoded(_unescaped(encoded)) if media_type else None
         if data is None or len(data) <= bytes_min:
             continue
-        text = _as_text(data)
+        text = text_of(data)
         if text is not None:
             data = clean_text(text).encode("utf-8", "replace")
         elif media_type.startswith("text/"):
@@ -267,15 +268,6 @@ def _signature(head: bytes) -> str:
         if head.startswith(start) and (start != b"BM" or head[6:10] == b"\0\0\0\0"):
             return media_type
     return ""
-
-
-def _as_text(data: bytes) -> str | None:
-    if b"\0" in data:
-        return None
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def _ending(media_type: str) -> str:

@@ -81,7 +81,10 @@ class Redactor:
                     return Cleaned(data, tuple(kinds))
                 kinds += [place.kind for place in places]
         except (ValueError, OverflowError, RecursionError, MemoryError) as error:
-            raise RedactionError(_SAID.format(error=type(error).__name__)) from error
+            # Of other errors the text may show what is to stay hidden.
+            is_ours = isinstance(error, secret_scan.TooManySigns)
+            said = str(error) if is_ours else type(error).__name__
+            raise RedactionError(_SAID.format(error=said)) from error
         raise RedactionError(_SAID.format(error=f"secrets after {PASSES_MAX} searches"))
 
     def clean_text(self, text: str) -> str:
@@ -112,7 +115,7 @@ class Redactor:
 
 _SAID = (
     "a line could not be searched for secrets ({error}), so it is kept back: "
-    "look at the patterns in redact_patterns, or leave its file out"
+    "mend redact_patterns if they are at fault, or leave its file out"
 )
 
 

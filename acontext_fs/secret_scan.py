@@ -13,6 +13,12 @@ from acontext_fs.secret_values import entropy, is_obvious, is_placeholder, looks
 
 OVERLAP_BYTES_MAX = 80
 """How much of a sign is searched again where it was none."""
+
+
+class TooManySigns(ValueError):
+    """A text in which so much looks like the sign of a secret that searching it takes too long."""
+
+
 HITS_MAX = 60_000
 """So many signs without a secret are looked at in any text,"""
 BYTES_A_HIT = 256
@@ -83,7 +89,7 @@ def secrets_in(text: bytes) -> list[Place]:
     """All secrets in `text`, in order, none within another.
 
     Raises:
-        ValueError: it has so many signs of secrets that it was made to take long.
+        TooManySigns: so many of them that it was made to take long.
     """
     search = _signs().search
     found: list[Place] = []
@@ -96,7 +102,7 @@ def secrets_in(text: bytes) -> list[Place]:
         found += here
         hits_left -= not here and b"\0" not in text[end : end + 8]  # One that was replaced is free.
         if hits_left < 0:
-            raise ValueError("too many signs of secrets")
+            raise TooManySigns("too many signs of secrets")
         if here:
             at = max(end, here[0].end)
         elif group is _NAMES:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -117,7 +118,7 @@ class Material:
         return "\n".join(rows)
 
 
-class Agent:
+class Agent(ABC):
     """Writes one session, turn after turn. Subclasses say in which form."""
 
     def __init__(self, material: Material, number: int) -> None:
@@ -136,9 +137,9 @@ class Agent:
         ask = f"{self._random.choice(_ASKS)} {self._material.word()}-{self._random.randrange(999)}"
         return f"{ask}: {self._material.prose(150)}"
 
+    @abstractmethod
     def lines(self) -> Iterator[bytes]:
         """The session's lines without newlines, forever."""
-        raise NotImplementedError
 
     def long_text(self, size: int) -> str:
         """About `size` characters of code."""

@@ -207,7 +207,7 @@ def _special(rng: random.Random) -> Iterator[tuple[str, str, str]]:
     yield "basic", f"curl -H 'Authorization: Basic {basic}' https://x.io", basic
     yield "docker-auth", f'{{"auths":{{"ghcr.io":{{"auth":"{basic}"}}}}}}', basic
     yield "npmrc", f"//registry.npmjs.org/:_authToken={token}\nsave=true", token
-    yield "pip", f"[global]\nindex-url = https://ci:{token}@pypi.corp.io/simple", token
+    yield "pip", f"[global]\nindex-url = https://ci:{token}@packages.corp.io/simple", token
     yield "cookie", f"Cookie: theme=dark; session={token}; lang=en", token
     yield "cookie", f"Set-Cookie: sid={token}; Path=/; HttpOnly", token
     key = draw(rng, ALNUM + "+/", 86) + "=="

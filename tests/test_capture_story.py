@@ -36,7 +36,7 @@ def line(number: int, kind: str, content: Any, **more: Any) -> bytes:
         "parentUuid": f"u{number - 1}" if number else None,
         "isSidechain": False,
         "userType": "external",
-        "cwd": "/work/app",
+        "cwd": "/srv/app",
         "sessionId": SESSION,
         "version": "2.1.40",
         "gitBranch": "main",
@@ -63,7 +63,7 @@ TRANSCRIPT = (
     line(0, "user", f"Please deploy it; my password is {PASSWORD} and the token {TOKEN}."),
     used(1, "Bash", command="cat .env"),
     gave(2, f"AWS_ACCESS_KEY_ID={AWS_ID}\nAWS_SECRET_ACCESS_KEY={AWS_SECRET}\nDEBUG=1"),
-    used(3, "Read", file_path="/work/app/deploy.pem"),
+    used(3, "Read", file_path="/srv/app/deploy.pem"),
     gave(4, KEY),
     used(5, "Bash", command=f"curl -H 'Authorization: Bearer {TOKEN}' https://api.example.org"),
     gave(6, "deployed\n3 passed in 0.2s"),
@@ -89,7 +89,7 @@ def wait_until(condition: Any, what: str) -> None:
 
 @pytest.mark.parametrize("model", [False, True], ids=["rules", "model"])
 def test_no_secret_reaches_a_git_object_or_a_model(tmp_path: Path, model: bool) -> None:
-    root, source = tmp_path / "store", tmp_path / "projects" / "-work-app"
+    root, source = tmp_path / "store", tmp_path / "projects" / "-srv-app"
     source.mkdir(parents=True)
     transcript = source / f"{SESSION}.jsonl"
     transcript.write_bytes(b"".join(TRANSCRIPT))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import Any
 
 from hypothesis import given
@@ -13,6 +13,7 @@ from acontext_fs.formats.dialect import Place
 from acontext_fs.formats.gemini_cli import DIALECT
 from acontext_fs.formats.human import human_text
 from acontext_fs.records import Line, Message, SessionEvent, SessionFact, Withdrawn
+from tests.formats import folded
 
 AT = "2026-04-02T09:00:00.000Z"
 HEADER = {"sessionId": "11111111-2222", "projectHash": "c0ffee", "startTime": AT}
@@ -30,23 +31,9 @@ def call(own_id: str, output: Any = None, status: str = "success", **more: Any) 
     return found | more
 
 
-def records(*values: dict[str, Any]) -> list[Any]:
-    reading = DIALECT.start()
-    found: list[Any] = []
-    for number, value in enumerate(values, start=1):
-        place = Place(Line(number, 0, json.dumps(value).encode()), 0, "default", "s", "")
-        found.extend(reading.read(value, place))
-    return found
-
-
-def messages(*values: dict[str, Any]) -> list[Message]:
-    """The messages that count."""
-    every = [one for one in folding.patched(records(*values)) if isinstance(one, Message)]
-    return [one for one in every if "withdrawn" not in one.meta]
-
-
-def facts(*values: dict[str, Any]) -> dict[str, Any]:
-    return dict(folding.facts_of(records(*values), {}))
+records = partial(folded.records, DIALECT)
+messages = partial(folded.messages, DIALECT)
+facts = partial(folded.facts, DIALECT)
 
 
 def test_a_turn_with_thoughts_a_call_and_its_result():
@@ -302,9 +289,9 @@ def test_facts():
         "title": "Fix the parser",
         "model": "gemini-x",
     }
-    later = {"$set": {"summary": "Parser fixes", "directories": ["/work/app"]}}
+    later = {"$set": {"summary": "Parser fixes", "directories": ["/srv/app"]}}
     known = facts(HEADER, prompt, later)
-    assert (known["project"], known["title"]) == ("/work/app", "Parser fixes")
+    assert (known["project"], known["title"]) == ("/srv/app", "Parser fixes")
     found = records(HEADER, prompt, reply, said("gemini", "g2", "ok", model="gemini-x"))
     assert len([one for one in found if isinstance(one, SessionFact)]) == 3
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import Any
 
 from hypothesis import given
@@ -12,10 +12,11 @@ from acontext_fs import folding
 from acontext_fs.formats.dialect import Place
 from acontext_fs.formats.human import human_text
 from acontext_fs.formats.pi import DIALECT, OPENCLAW
-from acontext_fs.records import Line, Message, SessionEvent, Withdrawn
+from acontext_fs.records import Line, SessionEvent, Withdrawn
+from tests.formats import folded
 
 AT = "2026-04-02T09:00:00.000Z"
-HEADER = {"type": "session", "version": 3, "id": "s-1", "timestamp": AT, "cwd": "/work/app"}
+HEADER = {"type": "session", "version": 3, "id": "s-1", "timestamp": AT, "cwd": "/srv/app"}
 
 
 def entry(own_id: str | None, parent: Any, message: dict[str, Any] | None = None, **more: Any):
@@ -42,19 +43,9 @@ def result(call_id: str, text: str, **more: Any) -> dict[str, Any]:
     )
 
 
-def records(*values: dict[str, Any]) -> list[Any]:
-    reading = DIALECT.start()
-    found: list[Any] = []
-    for number, value in enumerate(values, start=1):
-        place = Place(Line(number, 0, json.dumps(value).encode()), 0, "default", "s", "")
-        found.extend(reading.read(value, place))
-    return found
-
-
-def messages(*values: dict[str, Any]) -> list[Message]:
-    """The messages that count."""
-    every = [one for one in folding.patched(records(*values)) if isinstance(one, Message)]
-    return [one for one in every if "withdrawn" not in one.meta]
+records = partial(folded.records, DIALECT)
+messages = partial(folded.messages, DIALECT)
+facts = partial(folded.facts, DIALECT)
 
 
 def turns(*values: dict[str, Any]) -> list[str]:
@@ -63,10 +54,6 @@ def turns(*values: dict[str, Any]) -> list[str]:
 
 def events(*values: dict[str, Any]) -> list[str]:
     return [one.event for one in records(*values) if isinstance(one, SessionEvent)]
-
-
-def facts(*values: dict[str, Any]) -> dict[str, Any]:
-    return dict(folding.facts_of(records(*values), {}))
 
 
 def test_a_turn_with_thoughts_a_call_and_its_result():
@@ -188,7 +175,7 @@ def test_facts():
         entry("c", "b", reply()),
     ]
     assert facts(*values) == {
-        "project": "/work/app",
+        "project": "/srv/app",
         "forked_from": "parent-id",
         "model": "m-1",
         "title": "Fix the parser",

@@ -41,7 +41,7 @@ def claude(uuid: str, role: str, content: Any, **more: Any) -> dict[str, Any]:
         "parentUuid": None,
         "sessionId": "6f5d4c3b-0000-4000-8000-000000000001",
         "timestamp": AT,
-        "cwd": "/work/app",
+        "cwd": "/srv/app",
         "isSidechain": False,
         "userType": "external",
         "version": "2.1.0",
@@ -113,7 +113,7 @@ def test_what_capture_wrote_in_front_decides() -> None:
 
 
 def test_a_header_of_pi_is_no_fact_of_ours() -> None:
-    header = {"type": "session", "id": "x", "cwd": "/work/app", "timestamp": AT, "version": 3}
+    header = {"type": "session", "id": "x", "cwd": "/srv/app", "timestamp": AT, "version": 3}
     reader = Reader("default", "s")
     found = read(lines(header), reader)
     assert reader.dialect == "pi"
