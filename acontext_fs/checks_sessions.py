@@ -13,9 +13,10 @@ from typing import BinaryIO
 
 from acontext_fs import blobs, files, jsonl, sessions, tasks
 from acontext_fs.errors import AcontextError, SessionError, StoreError
-from acontext_fs.finding import Finding
+from acontext_fs.finding import Finding, Kind
 from acontext_fs.formats.reader import Reader
 from acontext_fs.layout import SessionPlace
+from acontext_fs.progress import Progress
 from acontext_fs.records import Line, Message, Unreadable
 from acontext_fs.store import Session, Store
 
@@ -24,9 +25,11 @@ FILE_BYTES_MAX = 50_000_000
 REASONS_MAX = 20
 """How many reasons for which lines mean nothing are told apart."""
 
-_BACK = "bring it back from git (`git log -- {path}` lists its versions)"
+BACK = "bring it back from git (`git log -- {path}` lists its versions)"
 _READABLE = "make it a plain file that can be read, then run this again"
 _KEPT = "nothing is lost: the line is kept as it is, and what could be read of it counts"
+
+_DERIVED: tuple[tuple[Kind, str], ...] = (("progress", ".json"), ("tasks", ".jsonl"))
 
 Named = MutableMapping[str, tuple[str, int]]
 """Blobs that were referred to, each with the path and line of the first time."""
@@ -35,6 +38,8 @@ Named = MutableMapping[str, tuple[str, int]]
 def of_session(store: Store, place: SessionPlace, named: Named) -> Iterator[Finding]:
     """What is wrong with a session; the blobs it refers to are added to `named`."""
     seen = _Seen()
+    # Before the lines: a daemon may go on meanwhile, and they must not be ahead of what was seen.
+    state, found = _progress(store, place), _tasks(store, place)
     try:
         yield from _of_lines(store, place, seen, named)
     except (AcontextError, OSError) as error:
@@ -45,8 +50,8 @@ def of_session(store: Store, place: SessionPlace, named: Named) -> Iterator[Find
         text = f"it has {seen.bytes:,} bytes, and git hosts take no file over {FILE_BYTES_MAX:,}"
         remedy = f"let the agent begin a new session; `acontext-fs prune {place}` removes this one"
         yield Finding("size", place.session_path, text, remedy)
-    yield from _of_progress(store, place, seen.lines)
-    yield from _of_tasks(store, place, seen.lines)
+    yield from _of_progress(place, state, seen.lines)
+    yield from _of_tasks(place, found, seen.lines)
 
 
 @dataclass(slots=True)
@@ -130,12 +135,27 @@ def _unfinished(path: str, number: int, raw: bytes) -> Finding:
     return Finding("unfinished", path, text, remedy, number)
 
 
-def _of_progress(store: Store, place: SessionPlace, lines: int) -> Iterator[Finding]:
-    path = place.progress_path
+def _progress(store: Store, place: SessionPlace) -> Progress | str:
+    """What the progress file says, or why it cannot be read."""
     try:
-        state = Session(store, place).progress()
+        return Session(store, place).progress()
     except (SessionError, StoreError) as error:
-        yield Finding("progress", path, str(error), _BACK.format(path=path))
+        return str(error)
+
+
+def _tasks(store: Store, place: SessionPlace) -> tasks.Tasks | str:
+    """What the tasks file says, or why it cannot be read."""
+    try:
+        data = store.source.read(place.tasks_path)
+        return tasks.decode(data, place.tasks_path) if data is not None else ()
+    except (SessionError, StoreError) as error:
+        return str(error)
+
+
+def _of_progress(place: SessionPlace, state: Progress | str, lines: int) -> Iterator[Finding]:
+    path = place.progress_path
+    if isinstance(state, str):
+        yield Finding("progress", path, state, BACK.format(path=path), mend="replace")
         return
     # Offsets differ between machines where a file holds secrets; lines do not.
     if state.cursor.line > lines:
@@ -148,13 +168,10 @@ def _of_progress(store: Store, place: SessionPlace, lines: int) -> Iterator[Find
         yield Finding("progress", path, text, f"`acontext-fs flush --failed {place}`")
 
 
-def _of_tasks(store: Store, place: SessionPlace, lines: int) -> Iterator[Finding]:
+def _of_tasks(place: SessionPlace, found: tasks.Tasks | str, lines: int) -> Iterator[Finding]:
     path = place.tasks_path
-    try:
-        data = store.source.read(path)
-        found = tasks.decode(data, path) if data is not None else ()
-    except (SessionError, StoreError) as error:
-        yield Finding("tasks", path, str(error), _BACK.format(path=path))
+    if isinstance(found, str):
+        yield Finding("tasks", path, found, BACK.format(path=path), mend="replace")
         return
     for number, task in enumerate(found, start=1):
         last = max((last for _, last in task.lines), default=0)
@@ -164,17 +181,20 @@ def _of_tasks(store: Store, place: SessionPlace, lines: int) -> Iterator[Finding
             yield Finding("tasks", path, text, remedy, number)
         if task.session_id != place.session_id:
             text = f"task {task.order} is of the session {task.session_id!r}"
-            yield Finding("tasks", path, text, _BACK.format(path=path), number)
+            yield Finding("tasks", path, text, BACK.format(path=path), number)
 
 
 def without_transcript(store: Store, space: str) -> Iterator[Finding]:
     """The tasks and progress files of a space whose transcript is not there."""
+    derived = [
+        (path, kind, path.removeprefix(f"{folder}/").removesuffix(suffix))
+        for kind, suffix in _DERIVED
+        for folder in (f"spaces/{space}/{kind}",)
+        for path in sorted(store.source.paths(folder, suffix))
+    ]
+    # Behind them: whoever makes a session meanwhile makes its transcript first.
     have = {place.stem_path for place in sessions.places(store.source, space)}
-    for kind, suffix in (("progress", ".json"), ("tasks", ".jsonl")):
-        folder = f"spaces/{space}/{kind}"
-        for path in sorted(store.source.paths(folder, suffix)):
-            stem = path.removeprefix(f"{folder}/").removesuffix(suffix)
-            if stem not in have:
-                remedy = "put the transcript back from git, or commit the removal of this file too"
-                text = "its session's transcript is gone"
-                yield Finding("progress" if kind == "progress" else "tasks", path, text, remedy)
+    for path, kind, stem in derived:
+        if stem not in have:
+            remedy = "put the transcript back from git, or commit the removal of this file too"
+            yield Finding(kind, path, "its session's transcript is gone", remedy)

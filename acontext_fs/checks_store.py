@@ -6,28 +6,32 @@ import hashlib
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 import orjson
 
-from acontext_fs import blobs, files, gitcommand, sessions, setup
+from acontext_fs import (
+    blobs,
+    commit_hook,
+    files,
+    gitcommand,
+    layout,
+    repository,
+    sessions,
+    settings,
+    setup,
+    skills,
+)
 from acontext_fs.checks_sessions import Named
-from acontext_fs.errors import HistoryError, StoreError
+from acontext_fs.errors import AcontextError, HistoryError, StoreError
 from acontext_fs.finding import Finding
+from acontext_fs.leftovers import found as found_leftovers
 from acontext_fs.pruning import pruned_ids
-from acontext_fs.store import Store
+from acontext_fs.store import Store, is_owned
 
 _ATTRIBUTES = ".gitattributes"
 _INIT = "run `acontext-fs init` in the store; it completes what is missing"
 _READ_BYTES = 1024 * 1024
-_UNUSABLE = {
-    "core.splitindex": "a split index, which libgit2 cannot read",
-    "index.sparse": "a sparse index, which libgit2 cannot read",
-}
-_UNUSABLE_VALUES = {
-    ("extensions.objectformat", "sha256"): "SHA-256 objects, which libgit2 cannot read",
-    ("extensions.refstorage", "reftable"): "reftable, which libgit2 cannot read",
-}
 
 
 def misplaced(store: Store) -> Iterator[Finding]:
@@ -45,9 +49,9 @@ def misplaced(store: Store) -> Iterator[Finding]:
                 yield Finding("misplaced", place.session_path, text, remedy)
 
 
-def of_blobs(store: Store, space: str, named: Named, *, all_seen: bool) -> Iterator[Finding]:
-    """The blobs of a space against the lines that refer to them; with `all_seen`, also those that
-    no line refers to.
+def of_blobs(store: Store, space: str, named: Named, known: Set[str]) -> Iterator[Finding]:
+    """The blobs of a space against the lines that refer to them, and those at `known` paths that no
+    line refers to.
     """
     folder = blobs.folder_of(space)
     have = set()
@@ -59,7 +63,7 @@ def of_blobs(store: Store, space: str, named: Named, *, all_seen: bool) -> Itera
         elif _digest(store, path) != name.partition(".")[0]:
             remedy = f"bring it back from git: `git show HEAD:{path}` prints it"
             yield Finding("blob", path, "it is not what its name says", remedy)
-        elif all_seen and name not in named:
+        elif path in known and name not in named:
             yield Finding("blob", path, "no session refers to it", "it may be removed")
     for name in sorted(named.keys() - have):
         path, line = named[name]
@@ -81,6 +85,49 @@ def _digest(store: Store, path: str) -> str:
     return digest.hexdigest()
 
 
+def of_settings(store: Store) -> Iterator[Finding]:
+    """The settings of the store and of its spaces, without those of anybody's environment."""
+    try:
+        settings.read(store.source.read(layout.SETTINGS_FILE), layout.SETTINGS_FILE, {})
+    except AcontextError as error:
+        yield Finding("settings", layout.SETTINGS_FILE, str(error), "no command works until then")
+    for space in store.source.space_names():
+        path = f"{layout.SPACES_FOLDER}/{space}/space.toml"
+        try:
+            settings.read_space(store.source.read(path), path)
+        except AcontextError as error:
+            yield Finding(
+                "settings", path, str(error), "nothing is learned in the space until then"
+            )
+
+
+def of_skills(store: Store) -> Iterator[Finding]:
+    """Skills that break the specification: agents may not load them, and learners leave them be."""
+    for space in store.source.space_names():
+        folder = f"{layout.SPACES_FOLDER}/{space}/skills"
+        try:
+            problems = skills.problems(skills.files_of(store.source, space))
+        except AcontextError as error:
+            yield Finding("skill", folder, str(error), "nothing is learned in the space until then")
+            continue
+        for problem in problems:
+            yield Finding("skill", folder, problem, "mend it by hand; nothing is learned into it")
+
+
+def leftovers(store: Store) -> Iterator[Finding]:
+    """Temporary files and locks of ours that no running process made."""
+    if is_owned(store.layout):
+        return  # They may be its own of this moment; it puts away those of others when it begins.
+    if repository.obstacle(store.root) is None and repository.has_left_lock(store.root):
+        text = "a daemon or command that was killed left the lock of git's index"
+        remedy = "the next daemon, or `acontext-fs flush`, removes it"
+        yield Finding("leftover", ".git/index.lock", text, remedy, mend="finish")
+    for path in found_leftovers(store.layout):
+        text = "a temporary file of a process that died"
+        remedy = "the next daemon puts it into .acontext/leftovers"
+        yield Finding("leftover", path, text, remedy, mend="put away")
+
+
 def of_git(store: Store) -> Iterator[Finding]:
     """Git's settings and attributes, as far as the store depends on them."""
     if store.commit:
@@ -94,17 +141,20 @@ def of_git(store: Store) -> Iterator[Finding]:
     lines = {line.strip() for line in text.split("\n")}
     for wanted in setup.ATTRIBUTES:
         if wanted not in lines:
-            yield Finding("git", _ATTRIBUTES, f"the line {wanted!r} is missing", _INIT)
+            yield Finding(
+                "git", _ATTRIBUTES, f"the line {wanted!r} is missing", _INIT, mend="set up"
+            )
     if config is not None:
-        if "filter=acontext-fs" in text:
-            yield from _of_filter(config)
-        for name, what in _UNUSABLE.items():
-            if not gitcommand.is_false(config.get(name, "false")):
-                yield Finding("git", ".git/config", f"{name} asks for {what}", f"unset {name}")
-        for (name, value), what in _UNUSABLE_VALUES.items():
-            if config.get(name, "").lower() == value:
-                remedy = "make a new store and move the folder `spaces` into it"
-                yield Finding("git", ".git/config", f"the repository has {what}", remedy)
+        yield from _of_filter(config)
+        for name in ("merge.acontext-fs.driver", "merge.union.driver"):
+            if not config.get(name):
+                missing = f"git is not told how to merge files of ours ({name} is not set)"
+                yield Finding("git", ".git/config", missing, _INIT, mend="set up")
+        if reason := commit_hook.missing(store.root):
+            yield Finding("hook", ".git/hooks", reason, _INIT, mend="set up")
+    obstacle = repository.obstacle(store.root)
+    if obstacle is not None:
+        yield Finding("git", ".git", obstacle.text, obstacle.remedy)
 
 
 def _of_filter(config: Mapping[str, str]) -> Iterator[Finding]:
@@ -114,7 +164,7 @@ def _of_filter(config: Mapping[str, str]) -> Iterator[Finding]:
     place = ".git/config"
     if not command:
         text = "git is not told how to take secrets out of session files before it stores them"
-        yield Finding("filter", place, text, _INIT)
+        yield Finding("filter", place, text, _INIT, mend="set up")
         return
     try:
         program = shlex.split(command)[0]
@@ -122,10 +172,10 @@ def _of_filter(config: Mapping[str, str]) -> Iterator[Finding]:
         program = command
     if shutil.which(program) is None:
         text = f"the filter that takes secrets out points to {program}, which is not there"
-        yield Finding("filter", place, text, _INIT)
+        yield Finding("filter", place, text, _INIT, mend="set up")
     if gitcommand.is_false(config.get("filter.acontext-fs.required", "false")):
         text = "git would store session files as they are when the filter fails"
-        yield Finding("filter", place, text, _INIT)
+        yield Finding("filter", place, text, _INIT, mend="set up")
 
 
 def held(store: Store, paths: set[str] | None) -> Iterator[Finding]:

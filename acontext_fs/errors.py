@@ -13,7 +13,8 @@ AcontextError                    base; `remedy` says who is next: "retry", "wait
 ├── SkillInvalid                 a skill breaks the Agent Skills specification
 ├── HistoryError                 git could not do what was asked
 │   ├── CommitConflict           the branch or a file moved meanwhile; build again and retry
-│   └── CommitHeld               a person is at work in the repository; wait for them
+│   ├── CommitHeld               a person is at work in the repository; wait for them
+│   └── ProposalsFull            too many proposals wait for a person already
 └── ModelError                   the model gave no usable answer
     ├── ModelUnavailable         nothing answers, or it refuses everybody; wait, do not count it
     └── ModelMisbehaved          it answered with something that breaks the protocol; counted
@@ -88,14 +89,19 @@ class CommitConflict(HistoryError):
 
 class CommitHeld(HistoryError):
     """A person is at work: in the whole repository (merge, rebase, detached HEAD, a held lock), or,
-    where `path` is not empty, in that one file.
+    where `path` is not empty, in that one file. `soon`: it is likely over within a second.
     """
 
     remedy: ClassVar[Literal["retry", "wait", "person"]] = "wait"
 
-    def __init__(self, message: str, path: str = "") -> None:
+    def __init__(self, message: str, path: str = "", *, soon: bool = False) -> None:
         super().__init__(message)
         self.path = path
+        self.soon = soon
+
+
+class ProposalsFull(HistoryError):
+    """Too many proposals wait to be decided about; no more are kept."""
 
 
 class ModelError(AcontextError):

@@ -118,6 +118,21 @@ def make_folder(path: Path) -> None:
         raise StoreError(f"cannot make the folder {path}: {reason(error)}") from error
 
 
+def make_private_folder(path: Path) -> None:
+    """Make a folder that git leaves out, on whatever branch.
+
+    Raises:
+        StoreError: the file system refused.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write to {path}: {reason(error)}") from error
+    ignore = path / ".gitignore"
+    if not ignore.exists():
+        write_atomic(ignore, b"*\n", durable=False)
+
+
 def size_of(path: Path) -> int:
     """The size of a file; 0 when there is none any more."""
     try:

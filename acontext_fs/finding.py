@@ -18,7 +18,19 @@ Kind: TypeAlias = Literal[
     "filter",
     "git",
     "held",
+    "transcript",
+    "history",
+    "settings",
+    "skill",
+    "hook",
+    "leftover",
+    "index",
 ]
+
+Mend: TypeAlias = Literal[
+    "", "set up", "bring back", "replace", "append", "put away", "finish", "rebuild"
+]
+"""What can be done about it without a person: see `acontext_fs.mending`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,13 @@ class Finding:
     filter       git would store session files with their secrets
     git          a repository that cannot be used as it is
     held         a session the daemon cannot go on with
+    transcript   a transcript that is not what git has, and more
+    history      git's objects are damaged, or a batch was committed twice
+    settings     a settings file that cannot be used
+    skill        a skill that breaks the Agent Skills specification
+    hook         git does not tell the daemon when a commit is open
+    leftover     a temporary file of a process that died
+    index        the index does not say what the files say
     """
 
     kind: Kind
@@ -44,3 +63,4 @@ class Finding:
     text: str
     remedy: str
     line: int = 0
+    mend: Mend = ""

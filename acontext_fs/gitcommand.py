@@ -14,6 +14,8 @@ from acontext_fs.errors import HistoryError
 
 ANSWER_SECONDS_MAX = 60.0
 """How long a question to git may take."""
+FSCK_SECONDS_MAX = 900.0
+"""How long it may take to look at every object."""
 _QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
 
 
@@ -52,6 +54,32 @@ def ask(
         said = " ".join(done.stderr.decode("utf-8", "replace").split())
         raise HistoryError(f"`git {arguments[0]}` failed in {root}: {said[:300]}")
     return done.stdout
+
+
+def fsck(root: Path, environment: Mapping[str, str] | None = None) -> list[str]:
+    """What `git fsck` complains about in `root`, a line each.
+
+    Raises:
+        HistoryError: there is no git.
+    """
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", "fsck", "--strict", "--no-dangling", "--no-progress"],
+            cwd=root,
+            env=environment_of(environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=FSCK_SECONDS_MAX,
+            check=False,
+            start_new_session=True,
+        )
+    except subprocess.TimeoutExpired:
+        return [f"it was not done after {FSCK_SECONDS_MAX:.0f} seconds"]
+    except OSError as error:
+        raise HistoryError(f"`git fsck` cannot be used ({error})") from error
+    said = (done.stdout + done.stderr).decode("utf-8", "replace").split("\n")
+    lines = [line for line in said if line]
+    return lines or ([f"it ended with {done.returncode}"] if done.returncode else [])
 
 
 def version(root: Path, environment: Mapping[str, str] | None = None) -> tuple[int, int]:

@@ -16,76 +16,45 @@ the journal. Objects and journal are on disk before the branch moves; branch, in
 the journal goes: without it a power cut loses whole histories. Hooks and the user's signing key are
 never used (libgit2 runs neither).
 
-Does not merge: a path that changed under the caller is refused (`CommitConflict`), a path with a
-person's uncommitted work waits (`CommitHeld`).
+A path that changed under the caller is refused (`CommitConflict`), a path with a person's
+uncommitted work waits (`CommitHeld`), unless the edit is one that is merged (`FileEdit.merge`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import random
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import FileMode, RepositoryState, SortMode
+from pygit2.enums import FileMode, SortMode
 
-from acontext_fs import files, worktree
+from acontext_fs import merging, objects, obstacles, repository, worktree
 from acontext_fs.clock import Clock, SystemClock
-from acontext_fs.commits import REVERTS, Commit, FileEdit, parse_commit
-from acontext_fs.durable import Staged
-from acontext_fs.errors import CommitHeld, HistoryError, StoreError
+from acontext_fs.commit_hook import note_commit, open_commit
+from acontext_fs.commits import Commit, FileEdit
+from acontext_fs.errors import CommitConflict, CommitHeld, HistoryError, StoreError
+from acontext_fs.gc_lock import GcLock
+from acontext_fs.gitindex import GitIndex
 from acontext_fs.gitlock import IndexLock, clear_branch_lock
 from acontext_fs.journal import Journal
 from acontext_fs.objects import Objects
+from acontext_fs.placing import edited_since, place
+from acontext_fs.revisions import parsed
+from acontext_fs.stale_index import RecentChanges
 from acontext_fs.worktree import Change
 
 BOT_NAME = "acontext-fs"
 BOT_EMAIL = "acontext-fs@noreply.invalid"
+PLACED_MAX = 1_000
+"""Of so many files it is remembered that the last who wrote them were we."""
+OWN_COMMITS_MAX = 100_000
+"""Behind how many commits of others the newest of ours is looked for."""
 ATTEMPTS_MAX = 8
 """How often one commit is built again when the branch moves or `git gc` removes a folder."""
-
-_UNDER_WAY = {
-    RepositoryState.MERGE: "a merge",
-    RepositoryState.REVERT: "a revert",
-    RepositoryState.REVERT_SEQUENCE: "a revert",
-    RepositoryState.CHERRYPICK: "a cherry-pick",
-    RepositoryState.CHERRYPICK_SEQUENCE: "a cherry-pick",
-    RepositoryState.BISECT: "a bisect",
-    RepositoryState.REBASE: "a rebase",
-    RepositoryState.REBASE_INTERACTIVE: "a rebase",
-    RepositoryState.REBASE_MERGE: "a rebase",
-    RepositoryState.APPLY_MAILBOX: "a `git am`",
-    RepositoryState.APPLY_MAILBOX_OR_REBASE: "a `git am`",
-}
-
-
-def create(root: Path) -> None:
-    """Make `root` a git repository if it is none, with the user's `init.defaultBranch` or main.
-
-    Raises:
-        StoreError: it lies inside another repository, or cannot be written.
-    """
-    files.make_folder(root)
-    try:
-        found = pygit2.discover_repository(str(root))
-        if found is None:
-            made = pygit2.init_repository(str(root))
-            if "init.defaultBranch" not in made.config:
-                made.set_head("refs/heads/main")
-            return
-        workdir = pygit2.Repository(found).workdir
-    except (pygit2.GitError, OSError) as error:
-        raise StoreError(f"cannot make {root} a git repository: {error}") from error
-    if workdir is not None and Path(workdir).resolve() != root.resolve():
-        raise StoreError(
-            f"{root} lies inside the git repository {workdir}: a store is a whole repository, so "
-            f"run `acontext-fs init {workdir}`, or choose a folder outside of it"
-        )
 
 
 class History:
@@ -103,29 +72,25 @@ class History:
         """
         self.root = root
         self._clock = clock or SystemClock()
-        self._journal = Journal(root / ".acontext" / "journal.json")
-        try:
-            self._repo = pygit2.Repository(str(root))
-        except pygit2.GitError as error:
-            raise StoreError(
-                f"{root} is not a git repository that can be used ({error}): "
-                "make it one with `acontext-fs init`"
-            ) from error
-        workdir = self._repo.workdir
-        if workdir is None:
-            raise StoreError(f"{root} is a bare repository, which is only read: work in a clone")
-        if Path(workdir).resolve() != root.resolve():
-            raise StoreError(
-                f"{root} is not the top of its git repository ({workdir}): "
-                "name the top with --store"
-            )
+        self._repo = repository.opened(root)
         self._gitdir = Path(self._repo.path)
+        # Not in `.acontext/`, which a person may delete at any time.
+        self._journal = Journal(self._gitdir / "acontext-journal.json")
         self._objects = Objects(self._repo)
         self._lock = IndexLock(self._gitdir)
+        self._crashed = False
+        """A crash of ours is not dealt with yet."""
+        self._head_lock = IndexLock(self._gitdir, "HEAD.lock")
+        self._gc = GcLock(self._objects.common)
         self._repo.set_ident(BOT_NAME, BOT_EMAIL)
-        self._index: pygit2.Index | None = None
-        self._index_stamp: tuple[int, int, int] | None = None
-        self._index_time_ns: int | None = None
+        self._index = GitIndex(self._gitdir)
+        self._recent = RecentChanges()
+        self._placed: dict[str, worktree.Mark] = {}
+
+    @property
+    def objects(self) -> Path:
+        """Git's folder of objects, that of the main repository for a linked worktree."""
+        return self._objects.folder
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -145,15 +110,15 @@ class History:
         """Whether there is something at `path` in HEAD."""
         return self._entry(self._head_tree(), path) is not None
 
-    def held(self) -> str:
-        """Why no commit can be made now, in a sentence; "" when one can."""
-        repo = self._repo
-        under_way = _UNDER_WAY.get(RepositoryState(repo.state()))
-        if under_way:
-            return f"{under_way} is under way in this repository; finish it and the daemon goes on"
-        if repo.head_is_detached:
-            return "HEAD is detached; switch to a branch and the daemon goes on"
-        return ""
+    def held(self, *, lasting: bool = False) -> str:
+        """Why no commit can be made now, in a sentence; "" when one can. With `lasting` only what
+        may last: not a git command that is at work.
+        """
+        return (
+            repository.under_way(self._repo)
+            or open_commit(self._gitdir, lasting=lasting)
+            or self._gc.held()
+        )
 
     def log(self, limit: int = 100) -> Iterator[Commit]:
         """The last `limit` commits that HEAD can reach, newest first."""
@@ -164,27 +129,17 @@ class History:
         for number, commit in enumerate(self._repo.walk(pygit2.Oid(hex=start), order)):
             if number >= limit:
                 return
-            yield _commit(commit)
+            yield parsed(commit)
 
-    def own_head(self, limit: int = 200) -> str:
+    def own_head(self, limit: int = OWN_COMMITS_MAX) -> str:
         """The newest commit of ours that HEAD can reach; HEAD itself if none is near."""
         return next((c.id for c in self.log(limit) if c.author == BOT_NAME), "") or self.head()
 
-    def reverted(self, since: str, limit: int = 200) -> list[Commit]:
-        """Our commits that were taken back by `git revert` on the way from `since` to HEAD."""
-        found = []
-        for commit in self.log(limit):
-            if commit.id == since:
-                break
-            for taken_back in REVERTS.findall(commit.body):
-                with contextlib.suppress(KeyError, ValueError, pygit2.GitError):
-                    found.append(_commit(self._repo[taken_back].peel(pygit2.Commit)))
-        return found
-
     # -- committing ---------------------------------------------------------------------------
 
-    def commit(self, edits: Sequence[FileEdit], message: str) -> str:
-        """Commit `edits` on top of HEAD; return the commit's id, "" if they change nothing.
+    def commit(self, edits: Sequence[FileEdit], message: str, on: str = "") -> str:
+        """Commit `edits` on top of HEAD, which has to be `on` where that is given; return the
+        commit's id, "" if they change nothing.
 
         Raises:
             CommitHeld: a person is at work here, or has uncommitted work in one of the paths.
@@ -192,13 +147,22 @@ class History:
             HistoryError: git refused (a full disk, no permission).
         """
         self.recover()
+        if not self.settle():
+            what = "a git command has just written the index; in a moment the daemon goes on"
+            raise CommitHeld(what, edits[0].path, soon=True)
+        reason = self.held()  # Now, before locks are waited for.
+        if reason:
+            raise CommitHeld(reason)
         for _ in range(ATTEMPTS_MAX):
             try:
-                with self._lock.hold():
-                    return self._commit_locked(edits, message)
+                with self._gc.hold(), self._lock.hold():
+                    return self._commit_locked(edits, message, on)
             except StoreError as error:
                 raise HistoryError(str(error)) from error
             except (pygit2.GitError, OSError, KeyError) as error:
+                obstacle = obstacles.said_by(error)
+                if obstacle is not None:
+                    raise CommitHeld(str(obstacle)) from error
                 last = error
             time.sleep(random.uniform(0.001, 0.02))
             self.recover()
@@ -207,7 +171,7 @@ class History:
             "nothing is lost, it is tried again"
         ) from last
 
-    def _commit_locked(self, edits: Sequence[FileEdit], message: str) -> str:
+    def _commit_locked(self, edits: Sequence[FileEdit], message: str, on: str) -> str:
         repo = self._repo
         reason = self.held()
         if reason:
@@ -215,86 +179,131 @@ class History:
         branch = str(repo.lookup_reference("HEAD").target)
         tip = repo.references.get(branch)
         parent = tip.peel(pygit2.Commit) if tip is not None else None
+        if on and (parent is None or str(parent.id) != on):
+            what = "a person committed meanwhile; in a moment the daemon has looked at it"
+            raise CommitHeld(what, edits[0].path, soon=True)
         tree = parent.tree if parent is not None else None
         changes = [change for edit in edits if (change := self._change(tree, edit)) is not None]
         if not changes:
             return ""
-        index = self._read_index()
-        for change in changes:
-            _check_staged(index, change)
         bot = pygit2.Signature(BOT_NAME, BOT_EMAIL, int(self._clock.now()), 0)
         commit, written = self._objects.commit(parent, changes, message, bot)
-        self._journal.write(str(commit), changes, written)
-        if tip is None:
-            repo.references.create(branch, commit)
-        else:
-            tip.set_target(commit, "commit: " + message.partition("\n")[0])
-        self._apply(index, changes, changes)
+        # An agent does not sync what it appends; what git has of it shall not be gone from disk.
+        transcripts = [self.root / change.path for change in changes if change.archive]
+        self._journal.write(str(commit), changes, [*written, *transcripts])
+        reason = open_commit(self._gitdir)  # It began meanwhile, and git would refuse it.
+        if reason:
+            self._journal.drop()
+            raise CommitHeld(reason)
+        with self._head_lock.hold():
+            if repo.lookup_reference("HEAD").target != branch:
+                self._journal.drop()
+                what = "HEAD went to another branch; in a moment the daemon has looked at it"
+                raise CommitHeld(what, edits[0].path, soon=True)
+            if tip is None:
+                repo.references.create(branch, commit)
+            else:
+                tip.set_target(commit, "commit: " + message.partition("\n")[0])
+        try:
+            self._apply(changes, changes)
+            note_commit(self._gitdir)
+        except (pygit2.GitError, OSError, KeyError) as error:  # Again would be another commit.
+            raise HistoryError(f"cannot finish a commit yet: {error}") from error
         self._journal.drop()
+        self._recent.note(changes, self._clock.monotonic())
         return str(commit)
 
     def _change(self, tree: pygit2.Tree | None, edit: FileEdit) -> Change | None:
         """What an edit means on top of `tree`; None when HEAD has it already."""
-        entry = self._entry(tree, edit.path)
-        if entry is not None and not isinstance(entry, pygit2.Blob):
-            raise CommitHeld(f"{edit.path} is not a file in git; move it away to go on", edit.path)
+        entry = objects.file_at(tree, edit.path)
+        if entry is None:
+            self._index.check_free(edit.path)
+        mode = int(entry.filemode) if entry is not None else int(FileMode.BLOB)
+        if edit.merge:
+            return self._merged(entry, edit, mode)
         old = str(entry.id) if entry is not None else ""
         if not edit.archive:
             worktree.check_base(self.root, edit, old)
-        new = ""
-        if edit.content is not None:
-            new = self._objects.blob(edit.content, is_new=entry is None)
+        new = self._blob(edit.content, is_new=entry is None)
         if new == old:
             return None
-        mode = entry.filemode if entry is not None else FileMode.BLOB
-        return Change(edit.path, old, new, int(mode), edit.content, edit.archive)
+        if self._index.blob(edit.path) != old:
+            reason = f"{edit.path} is staged; commit or unstage it and the daemon goes on"
+            raise CommitHeld(reason, edit.path)
+        return Change(edit.path, old, new, mode, edit.content, edit.archive)
 
-    # -- the index ----------------------------------------------------------------------------
+    def _merged(self, entry: pygit2.Blob | None, edit: FileEdit, mode: int) -> Change | None:
+        """The change from `edit.base` to `edit.content`, made in HEAD, the index and the worktree.
 
-    def _read_index(self) -> pygit2.Index:
-        """The index as it is on disk. Kept between commits while nobody else writes it: reading
-        100,000 entries takes as long as writing them.
+        Raises:
+            CommitConflict: it overlaps with what is on disk.
+            CommitHeld: it overlaps with work that is not committed, or somebody is at it.
         """
-        source = self._gitdir / "index"
-        stamp = _stamp(source)
-        if self._index is None or stamp is None or stamp != self._index_stamp:
-            if stamp is not None:
-                shutil.copyfile(source, self._private_index)
-            else:
-                self._private_index.unlink(missing_ok=True)
-            self._index_time_ns = stamp[2] if stamp is not None else None
-            self._index = pygit2.Index(str(self._private_index))
-        if self._index.conflicts is not None:
-            raise CommitHeld("the index has conflicts; resolve them and the daemon goes on")
-        return self._index
+        path = edit.path
+        there = worktree.read(self.root, path)
+        old, have = (str(entry.id), entry.data) if entry is not None else ("", None)
+        disk_old = worktree.blob_id(there, path)
+        if disk_old != old or there != edit.base:
+            worktree.check_settled(self.root, path, self._clock.now(), self._placed.get(path))
+        on_disk = worktree.onto(edit, there)
+        new_text = self._committed(edit, have)
+        if new_text == have:
+            return None
+        staged_old = self._index.blob(path)
+        staged_text = new_text
+        if staged_old != old:
+            staged_text = self._committed(edit, self._text(staged_old))
+        if mode == worktree.EXECUTABLE:
+            raise CommitHeld(f"{path} can be executed; only a person changes it", path)
+        new, staged, disk = (
+            self._blob(worktree.plain(text, path), is_new=entry is None)
+            for text in (new_text, staged_text, on_disk)
+        )
+        return Change(
+            path,
+            old,
+            new,
+            mode,
+            on_disk,
+            archive=False,
+            disk=(disk_old, disk) if (disk_old, disk) != (old, new) else None,
+            staged=(staged_old, staged) if (staged_old, staged) != (old, new) else None,
+            merge=True,
+            before=there,
+        )
 
-    def _apply(
-        self, index: pygit2.Index, entries: Sequence[Change], contents: Sequence[Change]
-    ) -> None:
+    @staticmethod
+    def _committed(edit: FileEdit, have: bytes | None) -> bytes | None:
+        """The edit made in what HEAD or the index has."""
+        path = edit.path
+        try:
+            return merging.merge(
+                worktree.plain(edit.base, path), have, worktree.plain(edit.content, path)
+            )
+        except CommitConflict as error:
+            raise CommitHeld(
+                f"{path} has changes that are not committed where something was learned; commit "
+                "them and the daemon goes on",
+                path,
+            ) from error
+
+    def _blob(self, content: bytes | None, *, is_new: bool) -> str:
+        return "" if content is None else self._objects.blob(content, is_new=is_new)
+
+    def _text(self, blob: str) -> bytes | None:
+        found = self._repo[blob] if blob else None
+        return found.data if isinstance(found, pygit2.Blob) else None
+
+    def _apply(self, entries: Sequence[Change], contents: Sequence[Change]) -> None:
         """Put entries into the index, then contents into the worktree; all is on disk after it."""
-        worktree.write(self.root, contents, [self._stage_index(index, entries)] if entries else [])
+        place(self.root, contents, [self._index.stage(entries)] if entries else [])
         if entries:
-            self._index_stamp = _stamp(self._gitdir / "index")
-
-    def _stage_index(self, index: pygit2.Index, changes: Sequence[Change]) -> Staged:
-        self._index_stamp = None
-        for change in changes:
-            if change.new:
-                new = pygit2.Oid(hex=change.new)
-                index.add(pygit2.IndexEntry(change.path, new, FileMode(change.mode)))
-            else:
-                index.remove(change.path)
-        index.write()
-        if self._index_time_ns is not None:
-            # Git compares whole seconds, so it distrusts every entry that is as young as the index.
-            # A younger index with the same entries would make it miss a person's edit.
-            times = (self._index_time_ns, self._index_time_ns)
-            os.utime(self._private_index, ns=times)
-        return Staged(self._private_index, self._gitdir / "index")
-
-    @property
-    def _private_index(self) -> Path:
-        return self._gitdir / "acontext-index"
+            self._index.placed()
+        if len(self._placed) > PLACED_MAX:
+            self._placed.clear()
+        for change in contents:
+            if change.merge and (mark := worktree.mark_of(self.root, change)) is not None:
+                self._placed[change.path] = mark
 
     # -- what a crash left ----------------------------------------------------------------------
 
@@ -307,48 +316,67 @@ class History:
         Raises:
             HistoryError: it still cannot be finished (the disk is still full).
         """
-        crashed = self._lock.clear()
-        # A crash of ours; git never makes this one.
-        (self._gitdir / f"{self._private_index.name}.lock").unlink(missing_ok=True)
+        self._crashed |= self._lock.clear() | self._head_lock.clear()
+        self._index.recover()
         found = self._journal.read()
         if found is None:
             return
         commit, changes = found
         branch = self._repo.lookup_reference("HEAD").target
         if isinstance(branch, str):
-            clear_branch_lock(self._objects.common / branch, commit, crashed=crashed)
-        if self._reaches(commit):
+            place = self._objects.common / branch
+            if not clear_branch_lock(place, commit, crashed=self._crashed):
+                # The journal stays: without it nobody would know that the lock may be ours.
+                raise HistoryError(f"{place}.lock is held; in a moment it is looked at again")
+        if repository.leads_to(self._repo, self.head(), commit):
             try:
                 self._finish([self._filled(c) for c in changes if self._is_current(c)])
             except (pygit2.GitError, OSError, StoreError) as error:
                 raise HistoryError(f"cannot finish an interrupted commit: {error}") from error
         self._journal.drop()
+        self._crashed = False
+
+    def settle(self) -> bool:
+        """Finish what a full disk cut off, and mend the index if a git that had read it before a
+        commit of ours wrote it back after; False while that may be so, and it may be at work.
+        """
+        if self._journal.is_there():
+            with contextlib.suppress(HistoryError):  # Every commit begins with another attempt.
+                self.recover()
+        now = self._clock.monotonic()
+        # One that cannot be read, or is locked, is for the next turn, or the next commit to tell.
+        with contextlib.suppress(CommitHeld, pygit2.GitError, OSError):
+            if not self._index.is_overwritten() or not self._recent.stale(self._index.blob, now):
+                return True
+            if open_commit(self._gitdir) or self._index.is_young(self._clock.now()):
+                return False
+            with self._lock.hold():
+                stale = list(filter(self._is_current, self._recent.stale(self._index.blob, now)))
+                # A `git reset` takes the files back, too, and is not to be mended.
+                reset = worktree.unwritten(self.root, stale)
+                self._apply([change for change in stale if change not in reset], [])
+        return True
 
     def _finish(self, changes: Sequence[Change]) -> None:
         with self._lock.hold():
-            index = self._read_index()
-            stale = [c for c in changes if _staged(index, c.path) == c.old and c.old != c.new]
-            self._apply(index, stale, worktree.unwritten(self.root, changes))
+            stale = [c for c in changes if self._is_stale(c)]
+            contents = worktree.unwritten(self.root, changes)
+            self._apply(stale, [*contents, *edited_since(self.root, changes, self._text)])
+
+    def _is_stale(self, change: Change) -> bool:
+        """Whether the index still is as before the change."""
+        before, after = change.in_index
+        return before != after and self._index.blob(change.path) == before
 
     def _filled(self, change: Change) -> Change:
         """A change from the journal with its content."""
-        blob = self._repo[change.new] if change.new and not change.archive else None
-        content = blob.data if isinstance(blob, pygit2.Blob) else None
+        content = None if change.archive else self._text(change.on_disk[1])
         return dataclasses.replace(change, content=content)
 
     def _is_current(self, change: Change) -> bool:
         """Whether HEAD still has what the change made: it may have been reverted since."""
         entry = self._entry(self._head_tree(), change.path)
         return (str(entry.id) if entry is not None else "") == change.new
-
-    def _reaches(self, commit: str) -> bool:
-        """Whether HEAD is at `commit` or has it behind it."""
-        head = self.head()
-        try:
-            made = pygit2.Oid(hex=commit)
-            return bool(head) and (head == commit or self._repo.descendant_of(head, made))
-        except (pygit2.GitError, KeyError, ValueError):
-            return False
 
     # -- small things ---------------------------------------------------------------------------
 
@@ -364,32 +392,3 @@ class History:
             return tree[path]
         except KeyError:
             return None
-
-
-def _check_staged(index: pygit2.Index, change: Change) -> None:
-    """A person's staged version of the path is not to be thrown away."""
-    staged = _staged(index, change.path)
-    if staged != change.old:
-        reason = f"{change.path} is staged; commit or unstage it and the daemon goes on"
-        raise CommitHeld(reason, change.path)
-
-
-def _staged(index: pygit2.Index, path: str) -> str:
-    try:
-        return str(index[path].id)
-    except KeyError:
-        return ""
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _commit(commit: pygit2.Commit) -> Commit:
-    parents = tuple(map(str, commit.parent_ids))
-    name = commit.author.name
-    return parse_commit(str(commit.id), commit.message, name, commit.commit_time, parents)

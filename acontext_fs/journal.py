@@ -34,6 +34,8 @@ class Journal:
                 "new": change.new or None,
                 "mode": change.mode,
                 "archive": change.archive,
+                "disk": change.disk,
+                "staged": change.staged,
             }
             for change in changes
         ]
@@ -58,6 +60,8 @@ class Journal:
                     mode=int(item["mode"]),
                     content=None,
                     archive=bool(item["archive"]),
+                    disk=_pair(item.get("disk")),
+                    staged=_pair(item.get("staged")),
                 )
                 for item in entry["files"]
             ]
@@ -66,6 +70,18 @@ class Journal:
             self.drop()
             return None
 
+    def is_there(self) -> bool:
+        """Whether a commit is under way, or was cut off."""
+        return self._path.exists()
+
     def drop(self) -> None:
         """Remove it: what it says is done."""
         self._path.unlink(missing_ok=True)
+
+
+def _pair(value: object) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError("not two blobs")
+    return str(value[0]), str(value[1])

@@ -15,6 +15,7 @@ import pygit2
 from pygit2.enums import FileMode, ObjectType
 
 from acontext_fs import durable, files
+from acontext_fs.errors import CommitHeld
 from acontext_fs.worktree import Change
 
 ZLIB_LEVEL = 6
@@ -24,12 +25,14 @@ QUICK_LEVEL = 3
 """Twice as quick and a seventh larger: for what a past brings in at once, which git packs soon."""
 QUICK_BYTES_MIN = 128 * 1024
 
+_FILES, _FOLDERS = (FileMode.BLOB, FileMode.BLOB_EXECUTABLE), (FileMode.TREE,)
 _EMPTY_TREE = pygit2.Oid(hex="4b825dc642cb6eb9a060e54bf8d69288fbee4904")
 
 # Without this, libgit2 syncs nothing and a power cut leaves HEAD pointing at an empty object.
 pygit2.settings.enable_fsync_gitdir(True)
-# Its object cache may take 256 MB otherwise; a daemon that reads each tree once needs little.
-pygit2.settings.cache_max_size(16 * 1024 * 1024)
+# Its object cache may take 256 MB otherwise, and 16 MiB of it become 65 MB of memory; a daemon
+# hardly reads an object twice.
+pygit2.settings.cache_max_size(2 * 1024 * 1024)
 
 
 class Objects:
@@ -38,11 +41,11 @@ class Objects:
     def __init__(self, repo: pygit2.Repository) -> None:
         self._repo = repo
         self.common = _common(Path(repo.path))
-        self._folder = self.common / "objects"
-        ours = pygit2.OdbBackendLoose(str(self._folder), ZLIB_LEVEL, False)
+        self.folder = self.common / "objects"
+        ours = pygit2.OdbBackendLoose(str(self.folder), ZLIB_LEVEL, False)
         repo.odb.add_backend(ours, 100)
         self._quick = pygit2.Odb()
-        self._quick.add_backend(pygit2.OdbBackendLoose(str(self._folder), QUICK_LEVEL, False), 1)
+        self._quick.add_backend(pygit2.OdbBackendLoose(str(self.folder), QUICK_LEVEL, False), 1)
 
     def blob(self, content: bytes, *, is_new: bool) -> str:
         """Write a blob, of a file that git has another version of or not; return its id."""
@@ -94,8 +97,9 @@ class Objects:
                 builder.remove(name)
         for name, nested in below.items():
             entry = builder.get(name)
-            child = self._repo[entry.id] if entry is not None else None
-            base = child if isinstance(child, pygit2.Tree) else None
+            # A submodule is an entry too, and what it names is not in this repository.
+            is_folder = entry is not None and entry.filemode == FileMode.TREE
+            base = self._repo[entry.id].peel(pygit2.Tree) if entry and is_folder else None
             made = self._write_tree(base, nested, written)
             if made != _EMPTY_TREE:
                 builder.insert(name, made, FileMode.TREE)
@@ -107,7 +111,26 @@ class Objects:
     def _places(self, written: Iterable[pygit2.Oid]) -> list[Path]:
         """Where objects stand that were just written, and the folder of their folders."""
         names = sorted({str(oid) for oid in written})
-        return [self._folder, *(self._folder / name[:2] / name[2:] for name in names)]
+        return [self.folder, *(self.folder / name[:2] / name[2:] for name in names)]
+
+
+def file_at(tree: pygit2.Tree | None, path: str) -> pygit2.Blob | None:
+    """The file at `path` in `tree`, None where there is nothing and one can be made.
+
+    Raises:
+        CommitHeld: something else is there, or where a folder is needed.
+    """
+    found: pygit2.Object | None = tree
+    names = path.split("/")
+    for depth, name in enumerate(names, start=1):
+        if not isinstance(found, pygit2.Tree) or name not in found:
+            return None
+        found = found[name]
+        if found.filemode not in (_FILES if depth == len(names) else _FOLDERS):
+            what = "file" if depth == len(names) else "folder"
+            text = f"{'/'.join(names[:depth])} is not a {what} in git"
+            raise CommitHeld(f"{text}; move it away and the daemon goes on", path)
+    return found if isinstance(found, pygit2.Blob) else None
 
 
 def _common(gitdir: Path) -> Path:

@@ -27,7 +27,9 @@ PartType: TypeAlias = Literal[
     "redacted_thinking",
 ]
 TaskStatus: TypeAlias = Literal["pending", "running", "success", "failed"]
-LearningStatus: TypeAlias = Literal["pending", "skipped", "learned", "failed", "rejected"]
+LearningStatus: TypeAlias = Literal[
+    "pending", "skipped", "learned", "failed", "rejected", "proposed"
+]
 
 PLANNING_ORDER = 0
 """The planning section is the task of order 0; requests count from 1."""

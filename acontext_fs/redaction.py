@@ -29,7 +29,7 @@ def continued(data: bytes, size: int, clean: Callable[[bytes], bytes]) -> bytes:
     Raises:
         RedactionError: a line cannot be scanned.
     """
-    rest = data[size:]
+    rest = data[data.rfind(b"\n", 0, size) + 1 :]  # Git may have half a line.
     return data if cleaned(rest, clean) is rest else cleaned(data, clean)
 
 

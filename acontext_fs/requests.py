@@ -23,25 +23,36 @@ from acontext_fs.layout import Layout
 
 POLL_SECONDS = 0.05
 
-Action: TypeAlias = Literal["flush", "learn", "capture"]
-"""`capture`: look at all attached sources now, and reply when nothing of them waits any more."""
+Action: TypeAlias = Literal["flush", "learn", "capture", "undo", "again", "accept", "reject"]
+"""`capture`: look at all attached sources now, and reply when nothing of them waits any more.
+`undo`: take the learning `about` back. `again`: learn from the task `about` of the session again.
+`accept`, `reject`: what a person decided of the proposal `about`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. `sessions` are the paths of session files; none means all of them."""
+    """What is asked. `sessions` are the paths of session files; none means all of them. `about` is
+    the one thing it is about, for the actions that have one.
+    """
 
     id: str
     action: Action
     sessions: tuple[str, ...]
     failed: bool
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of it: the sentences that say what could not be done; none if all is done."""
+    """What came of it: the sentences that say what could not be done; none if all is done. `commit`
+    is the one that was made for it, if that is one. `soon`: what is in the way is likely over in a
+    moment, so that it is worth asking again.
+    """
 
     problems: tuple[str, ...]
+    commit: str = ""
+    soon: bool = False
 
 
 def folder(root: Layout) -> Path:
@@ -49,14 +60,16 @@ def folder(root: Layout) -> Path:
     return root.local / "requests"
 
 
-def send(root: Layout, action: Action, paths: Sequence[str], *, failed: bool) -> Request:
+def send(
+    root: Layout, action: Action, paths: Sequence[str], *, failed: bool, about: str = ""
+) -> Request:
     """Put a request where the daemon sees it.
 
     Raises:
         StoreError: the folder cannot be written.
     """
-    request = Request(uuid4().hex, action, tuple(paths), failed)
-    value = {"action": action, "sessions": list(paths), "failed": failed}
+    request = Request(uuid4().hex, action, tuple(paths), failed, about)
+    value = {"action": action, "sessions": list(paths), "failed": failed, "about": about}
     files.write_atomic(_file(root, request.id), orjson.dumps(value), durable=False)
     return request
 
@@ -102,13 +115,16 @@ def pending(root: Layout) -> list[Request]:
     return [request for request in found if request is not None]
 
 
-def answer(root: Layout, request: Request, problems: Sequence[str]) -> None:
+def answer(
+    root: Layout, request: Request, problems: Sequence[str], commit: str = "", *, soon: bool = False
+) -> None:
     """Reply, and take the request away.
 
     Raises:
         StoreError: the folder cannot be written.
     """
-    data = orjson.dumps({"problems": list(problems)})
+    value = {"problems": list(problems), "commit": commit, "soon": soon}
+    data = orjson.dumps(value)
     files.write_atomic(_reply_file(root, request.id), data, durable=False)
     _take_away(_file(root, request.id))
 
@@ -119,12 +135,17 @@ def _request(root: Layout, request_id: str) -> Request | None:
     action = next((one for one in get_args(Action) if one == value.get("action")), None)
     if action is None or not isinstance(paths, list) or "failed" not in value:
         return None
-    return Request(request_id, action, tuple(map(str, paths)), bool(value["failed"]))
+    about = str(value.get("about", ""))
+    return Request(request_id, action, tuple(map(str, paths)), bool(value["failed"]), about)
 
 
 def _reply(root: Layout, request_id: str) -> Reply | None:
-    problems = _value(_reply_file(root, request_id)).get("problems")
-    return Reply(tuple(map(str, problems))) if isinstance(problems, list) else None
+    value = _value(_reply_file(root, request_id))
+    problems = value.get("problems")
+    if not isinstance(problems, list):
+        return None
+    commit, soon = str(value.get("commit", "")), bool(value.get("soon"))
+    return Reply(tuple(map(str, problems)), commit, soon)
 
 
 def _is_answered(root: Layout, request_id: str) -> bool:

@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import SortMode
+from pygit2.enums import DeltaStatus, SortMode
 
-from acontext_fs import clock, files, layout
+from acontext_fs import clock, files, layout, obstacles
 from acontext_fs.commits import Commit, parse_commit
 from acontext_fs.errors import HistoryError, StoreError, UsageError
 from acontext_fs.layout import SETTINGS_FILE, SPACES_FOLDER
@@ -42,6 +42,9 @@ class Revisions:
         try:
             self._repo = pygit2.Repository(str(root))
         except pygit2.GitError as error:
+            known = obstacles.said_by(error)
+            if known is not None:
+                raise StoreError(f"{root} cannot be read: {known}") from error
             raise StoreError(
                 f"{root} is not a git repository that can be used ({error}): "
                 "make it one with `acontext-fs init`"
@@ -118,6 +121,18 @@ class Revisions:
         """The commits HEAD can reach, newest first."""
         return self._walk("", self.head(), SortMode.TOPOLOGICAL | SortMode.TIME)
 
+    def commit(self, commit_id: str) -> Commit:
+        """The commit whose id `resolve` gave.
+
+        Raises:
+            HistoryError: it is missing or damaged.
+        """
+        with self._lock:
+            try:
+                return parsed(self._repo[commit_id].peel(pygit2.Commit))
+            except (KeyError, ValueError, pygit2.GitError) as error:
+                raise HistoryError(f"cannot read the commit {commit_id}: {error}") from error
+
     def changed_paths(self, commit_id: str) -> list[str]:
         """The paths that a commit changed against its first parent, sorted."""
         with self._lock:
@@ -142,7 +157,7 @@ class Revisions:
             if known:
                 walker.hide(pygit2.Oid(hex=known))
             for commit in walker:
-                yield _commit(commit)
+                yield parsed(commit)
         except (KeyError, pygit2.GitError) as error:
             raise HistoryError(f"cannot read the history of {self.root}: {error}") from error
 
@@ -155,6 +170,11 @@ class Revisions:
                 return self._repo.descendant_of(pygit2.Oid(hex=head), pygit2.Oid(hex=commit_id))
             except (KeyError, ValueError, pygit2.GitError):
                 return False
+
+    def ancestor(self, commit_id: str, back: int) -> str:
+        """The commit that lies `back` commits behind one, by time; "" if there are fewer."""
+        walk = self._walk("", commit_id, SortMode.TOPOLOGICAL | SortMode.TIME)
+        return next((commit.id for commit in itertools.islice(walk, back, None)), "")
 
     def skill_paths(self, commit_id: str) -> list[str]:
         """The skill files a commit changed against its first parent, sorted.
@@ -178,6 +198,22 @@ class Revisions:
                     diff = tree.diff_to_tree(swap=True)
                 found |= {f"{folder}/{delta.new_file.path}" for delta in diff.deltas}
             return sorted(filter(layout.is_utf8, found))
+
+    def moved(self, commit_id: str, later: str) -> dict[str, str]:
+        """Where skill files of one commit are in a later one, of those that were renamed."""
+        with self._lock:
+            old, new = (
+                _skill_folders(self._repo[one].peel(pygit2.Tree)) for one in (commit_id, later)
+            )
+            found: dict[str, str] = {}
+            for folder in old.keys() & new.keys():
+                diff = old[folder].diff_to_tree(new[folder])
+                diff.find_similar()
+                for delta in diff.deltas:
+                    if delta.status == DeltaStatus.RENAMED:
+                        names = (delta.old_file.path, delta.new_file.path)
+                        found[f"{folder}/{names[0]}"] = f"{folder}/{names[1]}"
+            return found
 
     def files(self, commit_id: str) -> CommitFiles:
         """The files of a commit, whose id `resolve` gave.
@@ -204,8 +240,11 @@ class CommitFiles:
 
     def read(self, path: str) -> bytes | None:
         with self._lock:
-            blob = self._blob(path)
-            return None if blob is None else blob.data
+            try:
+                blob = self._blob(path)
+                return None if blob is None else blob.data
+            except pygit2.GitError as error:
+                raise HistoryError(f"cannot read {path} in git: {error}") from error
 
     def read_line(self, path: str, start: int) -> bytes:
         last, data = self._last
@@ -315,7 +354,8 @@ def _is_plain_file(entry: pygit2.Object) -> bool:
     return entry.type_str == "blob" and entry.filemode in (0o100644, 0o100755, 0o100664)
 
 
-def _commit(commit: pygit2.Commit) -> Commit:
+def parsed(commit: pygit2.Commit) -> Commit:
+    """A commit taken apart, whatever somebody wrote into it."""
     parents = tuple(str(parent) for parent in commit.parent_ids)
     return parse_commit(
         str(commit.id), *_said(commit), min(max(commit.commit_time, 0), _YEAR_9999), parents

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from acontext_fs import files, git_filter, history, layout, spaces, store
+from acontext_fs import (
+    commit_hook,
+    files,
+    git_filter,
+    git_merge,
+    layout,
+    repository,
+    spaces,
+    store,
+    union_merge,
+)
 from acontext_fs.clock import Clock, SystemClock
 from acontext_fs.commits import FileEdit, message_of
 from acontext_fs.history import History
@@ -29,8 +41,8 @@ ATTRIBUTES = (
     "spaces/*/sessions/**/*.jsonl merge=union -text filter=acontext-fs",
     "spaces/*/pruned.jsonl merge=union -text",
     "spaces/*/blobs/** -text",
-    "spaces/*/tasks/**/*.jsonl -text",
-    "spaces/*/progress/**/*.json -text",
+    "spaces/*/tasks/**/*.jsonl -text merge=acontext-fs",
+    "spaces/*/progress/**/*.json -text merge=acontext-fs",
     "spaces/*/skills/**/*.md text eol=lf",
 )
 IGNORES = (f"/{layout.LOCAL_FOLDER}/", ".acontext-*.tmp")
@@ -45,19 +57,43 @@ def init(root: Path, clock: Clock | None = None) -> list[str]:
         CommitHeld: something is missing, and a person is at work in the repository.
     """
     clock = clock or SystemClock()
-    history.create(root)
+    repository.create(root)
     place = Layout(root)
-    repository = History(root, clock)
-    edits = _missing(place)
-    if edits:
-        with store.own(place, "init", clock):
-            repository.commit(edits, message_of("Set up the store", _BODY, {}))
-    git_filter.install(root)
-    files.make_folder(place.local)
+    missing = _missing(place)
+    with store.own(place, "init", clock) if missing else contextlib.nullcontext():
+        complete(root, clock)
+    files.make_private_folder(place.local)
     for space in place.space_names():
         # Git keeps no empty folders, and the first `>>` into a new session needs this one.
         files.make_folder(place.space(space) / "sessions")
-    return [edit.path for edit in edits]
+    return [edit.path for edit in missing]
+
+
+def complete(root: Path, clock: Clock) -> None:
+    """Commit what is missing, and have git run what it has to; for who owns the store.
+
+    Raises:
+        StoreError: git's settings cannot be written.
+        CommitHeld: something is missing, and a person is at work in the repository.
+    """
+    past = History(root, clock)
+    edits = _missing(Layout(root))
+    if edits:
+        past.commit(edits, message_of("Set up the store", _BODY, {}))
+    teach_git(root)
+
+
+def teach_git(root: Path, environment: Mapping[str, str] | None = None) -> str:
+    """Have git run, in the repository at `root`, what keeps secrets out, what merges files of ours,
+    and what tells that a person is at work; return why that last was not possible, or "".
+
+    Raises:
+        StoreError: git's settings cannot be written.
+    """
+    git_filter.install(root)
+    git_merge.install(root)
+    union_merge.install(root)
+    return commit_hook.install(root, environment)
 
 
 _BODY = "Settings, git attributes, and a first space with two skills that tell what to file where."

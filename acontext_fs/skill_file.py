@@ -11,6 +11,7 @@ Says nothing about a skill's other files: that is `acontext_fs.skills`.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ KEYS = ("name", "description", "license", "compatibility", "metadata", "allowed-
 FRONT_MATTER_BYTES_MAX = 32 * 1024
 DESCRIPTION_LENGTH_MAX = 1024
 COMPATIBILITY_LENGTH_MAX = 500
+
+MANAGED_KEY = "acontext-managed"
+"""Metadata key; its value "false" keeps every learner out of the skill."""
+_NO = frozenset(["false", "no", "off", "0", "n", "never"])
 
 _BOM = "\ufeff"
 _STRING = "tag:yaml.org,2002:str"
@@ -52,7 +57,8 @@ class Skill:
     """What a SKILL.md says. `folder` is where it stands, `keys` its front matter's keys in order.
 
     `metadata` holds the text values of the `metadata` key; `body` is the Markdown behind the
-    front matter, its leading blank lines left out.
+    front matter, its leading blank lines left out. `managed` is what it says of learners: its
+    `MANAGED_KEY`, also where it stands outside of `metadata`; "" if nothing.
     """
 
     name: str
@@ -61,6 +67,7 @@ class Skill:
     metadata: Mapping[str, str]
     body: str
     keys: tuple[str, ...]
+    managed: str = ""
 
 
 def parse(data: bytes, folder: str) -> Skill:
@@ -71,14 +78,31 @@ def parse(data: bytes, folder: str) -> Skill:
     """
     front, body = _split(data, folder)
     values = _load(front, folder)
+    metadata = _text_values(values.get("metadata"))
     return Skill(
         name=_folded(values.get("name"), "name", folder),
         description=_folded(values.get("description"), "description", folder),
         folder=folder,
-        metadata=_text_values(values.get("metadata")),
+        metadata=metadata,
         body=body,
         keys=tuple(str(key) for key in values),
+        managed=metadata.get(MANAGED_KEY, "") or str(values.get(MANAGED_KEY, "")),
     )
+
+
+def is_managed(skill: Skill) -> bool:
+    """Whether learners may write into this skill, as far as its owner is concerned."""
+    return skill.managed.strip().lower() not in _NO
+
+
+def halves(text: str) -> tuple[str, str]:
+    """A SKILL.md cut behind its front matter; all of it in the second half if it has none."""
+    lines = text.split("\n")
+    if lines[0].removeprefix(_BOM).rstrip() == FENCE:
+        for number, line in enumerate(lines[1:], start=1):
+            if line.rstrip() == FENCE:
+                return "\n".join(lines[: number + 1]), "\n".join(lines[number + 1 :])
+    return "", text
 
 
 def front_values(data: bytes, folder: str) -> dict[str, Any]:
@@ -88,15 +112,20 @@ def front_values(data: bytes, folder: str) -> dict[str, Any]:
         SkillInvalid: there is no front matter that can be read.
     """
     front, _ = _split(data, folder)
-    return _load(front, folder)
+    return dict(_load(front, folder))
 
 
-def validate(data: bytes, folder: str) -> None:
+def validate(data: bytes, folder: str, *, any_line_ends: bool = False) -> None:
     """Judge the SKILL.md of `folder` by the whole of the specification.
+
+    With `any_line_ends` a byte order mark and CRLF are passed over: git and editors of Windows
+    bring them in by themselves.
 
     Raises:
         SkillInvalid: it breaks a rule; the text names the file, the rule and what to do.
     """
+    if any_line_ends:
+        data = data.removeprefix(_BOM.encode()).replace(b"\r\n", b"\n")
     text = _strict_text(data, folder)
     head, fence, _ = text[len(FENCE) + 1 :].partition(f"\n{FENCE}\n")
     if not fence:
@@ -164,6 +193,7 @@ def _load(front: str, folder: str) -> dict[str, Any]:
     return values
 
 
+@functools.lru_cache(maxsize=256)  # The same few are read again and again, by a slow parser.
 def _try_load(front: str) -> tuple[Any, str]:
     try:
         return YAMLHandler().load(front, Loader=_Loader), ""
@@ -222,7 +252,8 @@ def _strict_text(data: bytes, folder: str) -> str:
     return text
 
 
-def _strict_values(head: str, folder: str) -> dict[str, Any]:
+@functools.lru_cache(maxsize=256)
+def _strict_values(head: str, folder: str) -> Mapping[str, Any]:
     """The front matter's nodes by key, after refusing what block YAML does not have."""
     if len(head.encode()) > FRONT_MATTER_BYTES_MAX:
         raise _invalid(

@@ -12,8 +12,9 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from acontext_fs import files, layout, sessions
-from acontext_fs.errors import AcontextError, SessionError
+from acontext_fs import budgets, files, layout, sessions, skills
+from acontext_fs.budgets import Level
+from acontext_fs.errors import AcontextError, SessionError, SkillInvalid
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Task
@@ -45,8 +46,11 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
-    """The whole store. `daemon` says who owns it ("" nobody), `waiting` what all waits for, and
-    `not_captured` which files of attached agents are not taken in, with the reason.
+    """The whole store. `daemon` says who owns it ("" nobody), `waiting` what all waits for,
+    `not_captured` which files of attached agents are not taken in, with the reason, and `budgets`
+    how much is used of what has a maximum (of a store that no daemon owns, only tokens); `skills`
+    which break a rule of their format, and are left alone; `notices` what programs write into
+    files that were replaced, and `rescued` the refs of lines that are on no branch.
     """
 
     daemon: str
@@ -54,10 +58,18 @@ class StoreStatus:
     not_captured: tuple[str, ...]
     misplaced: tuple[str, ...]
     sessions: tuple[SessionStatus, ...]
+    budgets: tuple[Level, ...] = ()
+    skills: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    rescued: tuple[str, ...] = ()
 
 
-def of_store(store: Store, chosen: list[Session] | None = None) -> StoreStatus:
-    """The status of the store, with that of all sessions or of the chosen ones."""
+def of_store(
+    store: Store, chosen: list[Session] | None = None, tokens_per_day: int | None = None
+) -> StoreStatus:
+    """The status of the store, with that of all sessions or of the chosen ones. `tokens_per_day`
+    is what may be spent on models; None where nothing is.
+    """
     who = owner(store.layout)
     state = _daemon_state(store)
     told: Mapping[str, Mapping[str, Any]] = state.get("sessions", {})
@@ -71,7 +83,37 @@ def of_store(store: Store, chosen: list[Session] | None = None) -> StoreStatus:
             _of_session(store, place, told.get(place.session_path, {}), alive=bool(who))
             for place in sorted(places)
         ),
+        budgets=levels(store, state if who else {}, tokens_per_day),
+        skills=_invalid_skills(store),
+        notices=tuple(map(str, state.get("notices", ()))) if who else (),
+        rescued=_rescued(store),
     )
+
+
+def _rescued(store: Store) -> tuple[str, ...]:
+    from acontext_fs import rescued
+
+    return tuple(rescued.refs(store.root))
+
+
+def _invalid_skills(store: Store) -> tuple[str, ...]:
+    found = []
+    for space in store.source.space_names():
+        try:
+            problems = skills.problems(store.space(space).skill_files())
+        except SkillInvalid as error:
+            problems = (str(error),)
+        found += [f"{space}: {problem}" for problem in problems]
+    return tuple(found)
+
+
+def levels(store: Store, state: Mapping[str, Any], tokens_per_day: int | None) -> tuple[Level, ...]:
+    """How much is used of what has a maximum, as a daemon's `state` tells, and of tokens."""
+    told = budgets.decode(state.get("budgets"))
+    if tokens_per_day is None:
+        return told
+    found = budgets.spent(store.layout.local / "usage.json").on(store.clock.now())
+    return (budgets.tokens(found, tokens_per_day), *told)
 
 
 def _not_captured(state: Mapping[str, Any]) -> tuple[str, ...]:
@@ -190,7 +232,8 @@ def _state(
         return told["state"], str(told.get("reason", "")), ""
     if gone:
         path = place.session_path
-        return "held", gone, f"`git show HEAD:{path}` prints what git has of it; put it back"
+        back = f"`git show HEAD:{path}` prints what git has of it: put that back in front"
+        return "held", gone, f"{back}, or move new lines to a file of their own"
     if pending:
         return "pending", "", ""
     if progress.failures:

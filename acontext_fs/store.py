@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from filelock import FileLock, Timeout
 
-from acontext_fs import files, layout, session_names, sessions, settings, skills, tasks
+from acontext_fs import files, layout, leftovers, session_names, sessions, settings, skills, tasks
 from acontext_fs.clock import Clock, SystemClock, format_time
 from acontext_fs.errors import DaemonRunning, SessionError, StoreError, UsageError
 from acontext_fs.layout import Layout, SessionPlace
@@ -325,17 +325,16 @@ def _begun(store: Store, name: str) -> list[Session]:
 # -- owning a store ---------------------------------------------------------------------------
 
 
-PROBE_SECONDS = 1.0
-"""How long to insist on the lock: `is_owned` of another process holds it for a moment."""
-ASK_SECONDS = 0.05
-"""How long `is_owned` itself insists, for the same reason."""
+PROBE_SECONDS, ASK_SECONDS = 1.0, 0.05
+"""How long `own` and `is_owned` insist on the lock: `is_owned` itself holds it for a moment."""
 
 
 @contextmanager
 def own(root: Layout, command: str, clock: Clock) -> Iterator[None]:
     """Be the one process that commits to the store, until the block ends or the process dies.
 
-    The lock is the operating system's, so a crash releases it; who holds it is written beside.
+    The lock is the operating system's, so a crash releases it; who holds it is written beside, and
+    a note of a crashed owner tells that something half-written may have to be put away.
 
     Raises:
         DaemonRunning: another process owns the store; the text says which.
@@ -343,7 +342,7 @@ def own(root: Layout, command: str, clock: Clock) -> Iterator[None]:
     """
     note = root.local / "owner.json"
     try:
-        root.local.mkdir(exist_ok=True)
+        files.make_private_folder(root.local)
         lock = FileLock(root.local / "owner.lock", timeout=PROBE_SECONDS)
         lock.acquire()
     except Timeout:
@@ -352,13 +351,16 @@ def own(root: Layout, command: str, clock: Clock) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise StoreError(f"cannot write to {root.local}: {files.reason(error)}") from error
+    mine = lock_identity(root)
     try:
-        since = format_time(clock.now())
-        held = {"pid": os.getpid(), "command": command, "since": since}
+        if note.exists():
+            leftovers.put_away(root)
+        held = {"pid": os.getpid(), "command": command, "since": format_time(clock.now())}
         files.write_atomic(note, orjson.dumps(held), durable=False)
         yield
     finally:
-        note.unlink(missing_ok=True)
+        if lock_identity(root) == mine:  # Else the note is of who owns the store by now.
+            note.unlink(missing_ok=True)
         lock.release()
 
 
@@ -369,8 +371,19 @@ def owner(root: Layout) -> str:
     data = files.read_bytes(root.local / "owner.json")
     if data is None:
         return "another process"
-    held = orjson.loads(data)
-    return f"`acontext-fs {held['command']}` (process {held['pid']}, since {held['since']})"
+    try:
+        held = orjson.loads(data)
+        return f"`acontext-fs {held['command']}` (process {held['pid']}, since {held['since']})"
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return "another process"  # Which is about to say who it is.
+
+
+def lock_identity(root: Layout) -> tuple[int, int] | None:
+    """What tells an owner that it still is one: it is another after `.acontext/` was deleted."""
+    with suppress(FileNotFoundError):
+        found = (root.local / "owner.lock").stat()
+        return (found.st_dev, found.st_ino)
+    return None
 
 
 def is_owned(root: Layout) -> bool:
@@ -383,5 +396,4 @@ def is_owned(root: Layout) -> bool:
     except Timeout:
         return True
     except OSError:
-        # A store on a read-only disk: whoever owns it, it is not a process of this machine.
-        return False
+        return False  # On a read-only disk: whoever owns it, it is no process of this machine.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -16,13 +18,20 @@ def is_running(store: Store, place: SessionPlace) -> bool:
 
     Told from its state file and its process: to ask for its lock would be to write.
     """
+    try:
+        return bool(told(store)["sessions"][place.session_path]["state"] == "running")
+    except (KeyError, TypeError):
+        return False
+
+
+def told(store: Store) -> Mapping[str, Any]:
+    """What a daemon that lives told last; nothing where there is none."""
     data = files.read_bytes(store.layout.local / "state.json")
     try:
         state = orjson.loads(data or b"{}")
-        told = state["sessions"][place.session_path]["state"]
-        return told == "running" and _is_alive(int(state["pid"]))
+        return state if _is_alive(int(state["pid"])) else {}
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-        return False
+        return {}
 
 
 def _is_alive(pid: int) -> bool:

@@ -7,8 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from acontext_fs import json_shapes
-from acontext_fs.api import answers, log_list, paging, shapes, shapes_store, task_list
+from acontext_fs import budgets, json_shapes, status
+from acontext_fs.api import (
+    answers,
+    daemon_state,
+    log_list,
+    paging,
+    shapes,
+    shapes_store,
+    task_list,
+)
 from acontext_fs.api.moments import parse_moment
 from acontext_fs.api.paging import CursorText, Descending, Limit
 from acontext_fs.api.reader import Reader
@@ -52,7 +60,9 @@ def routes(reader: Reader) -> APIRouter:
 
     @router.get("/stats", summary="Counts", responses=shapes.answers(shapes_store.Stats))
     def stats() -> Response:
-        """How much there is of everything, and how it stands."""
+        """How much there is of everything, and how it stands; with a daemon also how much is used
+        of what has a maximum.
+        """
         return answers.ok(_stats(reader.fresh(), reader))
 
     @router.get(
@@ -202,4 +212,7 @@ def _stats(index: Index, reader: Reader) -> dict[str, Any]:
     ):
         rows = index.query(f"SELECT {column}, count(*) FROM {table} GROUP BY 1 ORDER BY 1").rows
         found[name] = dict(rows)
-    return found
+    levels = status.levels(
+        reader.store, daemon_state.told(reader.store), reader.settings.max_tokens_per_day
+    )
+    return found | {"budgets": budgets.encode(levels)}

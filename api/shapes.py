@@ -174,7 +174,7 @@ class Learning(Shape):
     """What became of a finished task."""
 
     status: Annotated[
-        Literal["pending", "skipped", "learned", "failed", "rejected"],
+        Literal["pending", "skipped", "learned", "failed", "rejected", "proposed"],
         Field(description="Whether something was learned from it.", examples=["learned"]),
     ]
     reason: Annotated[

@@ -58,6 +58,22 @@ class Commit(Shape):
     ]
 
 
+class Budget(Shape):
+    """How much is used of something that has a maximum (docs/budgets.md)."""
+
+    name: Annotated[str, Field(description="What it is.", examples=["memory"])]
+    unit: Annotated[str, Field(description="What is counted.", examples=["bytes"])]
+    used: Annotated[int, Field(description="How much is used.", examples=[83886080])]
+    maximum: Annotated[int, Field(description="How much may be.", examples=[536870912])]
+    since: Annotated[
+        str | None,
+        Field(
+            description="Since when all of it is (RFC 3339 in UTC); null where it is not.",
+            examples=["2026-01-02T03:04:05.123456Z"],
+        ),
+    ]
+
+
 class Stats(Shape):
     """How much is in the store."""
 
@@ -92,6 +108,12 @@ class Stats(Shape):
         Field(
             description="Commits by kind; `other` are people's.",
             examples=[{"archive": 12, "tasks": 40, "skills": 20, "other": 3}],
+        ),
+    ]
+    budgets: Annotated[
+        list[Budget],
+        Field(
+            description="What has a maximum, as the daemon told last; without one only tokens.",
         ),
     ]
 

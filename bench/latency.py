@@ -83,7 +83,7 @@ def once(root: Path, session: str, number: int) -> float:
     tasks, marker = append(root, session, number)
     done = until(lambda: tasks.exists() and marker in tasks.read_bytes(), pause=0.001)
     # Let what follows (the archive) come to its end, so that rounds do not queue up.
-    journal = root / ".acontext" / "journal.json"
+    journal = root / ".git" / "acontext-journal.json"
     until(lambda: not journal.exists() and level(root, session))
     return done - start
 

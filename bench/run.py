@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import asking
 import capturing
 import commits
+import dead_model
 import growth
 import idle
 import latency
@@ -38,6 +39,7 @@ BENCHMARKS = {
     "startup": startup.rows,
     "growth": growth.rows,
     "idle": idle.rows,
+    "dead_model": dead_model.rows,
 }
 
 

@@ -39,8 +39,11 @@ def whole_of(root: Path, history: History, session: Tracked, clean: Clean) -> Wh
     """
     path = session.place.session_path
     data = files.read_bytes(root / path)
-    if data is None:
+    if data is None and not session.kept:
         return None
+    data = data or b""
+    if not has_kept(data, session, clean):
+        raise CommitHeld(f"{path} is not what was read of it; it is looked at again", path)
     complete = data[: data.rfind(b"\n") + 1]
     have = history.read(path)
     if have is None and data and not complete:
@@ -58,6 +61,17 @@ def whole_of(root: Path, history: History, session: Tracked, clean: Clean) -> Wh
     return Whole(FileEdit(path, content, archive=True), len(complete), digest)
 
 
+def has_kept(data: bytes, session: Tracked, clean: Clean) -> bool:
+    """Whether what was read of a file and is not in git stands in its bytes.
+
+    Raises:
+        RedactionError: a line cannot be scanned for secrets.
+    """
+    pieces = (data[line.offset : line.end] for line in session.kept)
+    found = (clean(piece[:-1]) + piece[-1:] for piece in pieces)
+    return all(piece == line.data + b"\n" for piece, line in zip(found, session.kept, strict=True))
+
+
 def _clean_form(complete: bytes, have: bytes | None, session: Tracked, clean: Clean) -> bytes:
     """What git is to have of the file's complete lines. What it has already is not scanned again.
 
@@ -72,7 +86,12 @@ def _clean_form(complete: bytes, have: bytes | None, session: Tracked, clean: Cl
     is_same = digest and _digest(complete[:size]) == digest
     # A person may have committed more of it since.
     if is_same and have.count(b"\n") == complete.count(b"\n", 0, size):
-        return have + redaction.cleaned(complete[size:], clean)
+        # A person may have committed half a line.
+        content = have[: have.rfind(b"\n") + 1] + redaction.cleaned(complete[size:], clean)
+        if content.startswith(have):
+            return content
+        if have.startswith(content):
+            return have
     content = redaction.cleaned(complete, clean)
     # Where more patterns are known than when it was committed, git gets a cleaner form of the same.
     if content.startswith((have, redaction.cleaned(have, clean))):
@@ -117,14 +136,15 @@ def restore(root: Path, history: History, session: Tracked, clean: Clean) -> boo
     """
     path = root / session.place.session_path
     have = history.read(session.place.session_path)
-    data = files.read_bytes(path)
-    if have is None or data is None:
+    data = files.read_bytes(path) or b""  # Its very name may be lost.
+    if have is None:
         return False
     end = data.rfind(b"\n") + 1
     known = data if have.startswith(data) else redaction.cleaned(data[:end], clean) + data[end:]
     if len(known) >= len(have) or not have.startswith(known):
         return False
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "ab") as file:
             file.write(have[len(known) :])
     except OSError as error:

@@ -8,12 +8,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from acontext_fs import files, layout, progress
+from acontext_fs import files, layout, progress, tasks
 from acontext_fs import spaces as starter
 from acontext_fs.commits import FileEdit, message_of
-from acontext_fs.daemon import archive
+from acontext_fs.daemon import archive, following, intake
 from acontext_fs.daemon.archive import Whole
-from acontext_fs.daemon.gate import RETRY_SECONDS, Event, Gate
+from acontext_fs.daemon.following import Move
+from acontext_fs.daemon.gate import Event, Gate
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.errors import CommitConflict, CommitHeld
 from acontext_fs.progress import Progress
@@ -68,7 +69,10 @@ class Archiver(Gate):
                 self._archived(one.session, one.whole, blobs)
                 self._report(Event("archived", one.session.place, "", done))
 
-        held = self._try(ready[0].session.place, commit)
+        try:
+            held = self._try(ready[0].session.place, commit)
+        except CommitConflict as error:  # A commit that was cut off is finished first.
+            held = str(error)
         if not held or self.reason:
             return
         if len(ready) == 1:
@@ -82,7 +86,7 @@ class Archiver(Gate):
         if held and not self.reason:
             if held != session.archive_held:
                 self._report(Event("held", session.place, held))
-            session.archive_retry_at = self.store.clock.monotonic() + RETRY_SECONDS[1]
+            session.archive_retry_at = self.store.clock.monotonic() + self.held_seconds
         session.archive_held = held if not self.reason else ""
 
     def _add_archive(self, session: Tracked, ready: list[_Ready]) -> None:
@@ -127,6 +131,7 @@ class Archiver(Gate):
     def _archived(self, session: Tracked, whole: Whole, blobs: Sequence[FileEdit]) -> None:
         """Note that git has these."""
         session.archived = (whole.size_bytes, whole.digest)
+        session.archive_held = ""
         self.blobs -= {edit.path for edit in blobs}
 
     def rescue(self, session: Tracked, edit: FileEdit) -> None:
@@ -139,6 +144,31 @@ class Archiver(Gate):
         trailers = {"Acontext-Kind": "archive", "Acontext-Session": str(place)}
         message = message_of(f"Save what was read of {place}", session.lost, trailers)
         self._try(place, lambda: self._saved(session, self._commit([edit], message)))
+
+    def follow(self, session: Tracked, move: Move) -> bool:
+        """Note where the lines of a session that were read are now; True if that could be done."""
+        before = session.generation
+        self._try(session.place, lambda: self._follow(session, move))
+        return session.generation > before
+
+    def _follow(self, session: Tracked, move: Move) -> None:
+        place = session.place
+        disk, disk_data = self._tasks(place)
+        state, state_data = self._known_progress(session)
+        after = following.moved_progress(state, move)
+        if after is None:
+            return
+        edits = [FileEdit(place.progress_path, progress.encode(after), state_data)]
+        found = following.moved_tasks(disk, move.to)
+        if found != disk:
+            edits.append(FileEdit(place.tasks_path, tasks.encode(found), disk_data))
+        trailers = {"Acontext-Kind": "tasks", "Acontext-Session": str(place)}
+        body = "Other lines came between them: they are read as batches of their own."
+        message = message_of(f"Note where the lines of {place} are now", body, trailers)
+        commit = self._commit(edits, message)
+        intake.load(self.store.layout, session)
+        text = "other lines came between those that were read; reading on"
+        self._report(Event("found", place, text, commit))
 
     def _saved(self, session: Tracked, commit: str) -> None:
         session.let_all_go()

@@ -19,6 +19,8 @@ MODEL_PAUSE_SECONDS = (2.0, 300.0)
 """How long to leave an unavailable model alone: at first, and at most (doubled in between)."""
 MODEL_PAUSE_SECONDS_MAX = 24 * 3600.0
 """The longest Retry-After that is believed."""
+CALLS_MAX = 64
+"""How many jobs may ask the model at once, however many the settings allow: each has a thread."""
 
 
 class Attempts:
@@ -32,24 +34,35 @@ class Attempts:
         self._clock = clock
         self._workers = workers
         self._report = report
+        self.is_strained = False
+        """Memory is short: one job at a time."""
         self._pause = MODEL_PAUSE_SECONDS[0]
+        self._is_away = False
+
+    @property
+    def calls_max(self) -> int:
+        """How many jobs may ask the model at once. One that was away is asked by one."""
+        if self._is_away or self.is_strained:
+            return 1
+        return min(self._workers.slots, CALLS_MAX)
 
     def may_start(self, running: int) -> bool:
         """Whether one more job may start beside the `running` ones."""
         if not self._workers.uses_model:
             return True
-        if running >= self._workers.slots or self.until > self._clock.monotonic():
+        if running >= self.calls_max or self.until > self._clock.monotonic():
             return False
         self.reason = self._workers.budget_reason()
         return not self.reason
 
     def succeeded(self) -> None:
         """The model answered."""
-        self._pause, self.reason = MODEL_PAUSE_SECONDS[0], ""
+        self._pause, self.reason, self._is_away = MODEL_PAUSE_SECONDS[0], "", False
 
     def pause(self, job: Job, error: ModelUnavailable) -> None:
         """Nothing answers: all wait."""
         _free(job)
+        self._is_away = True
         wait = error.retry_after_seconds or self._pause
         self._pause = min(self._pause * 2, MODEL_PAUSE_SECONDS[1])
         until = self._clock.monotonic() + min(wait, MODEL_PAUSE_SECONDS_MAX)

@@ -22,6 +22,7 @@ from acontext_fs.records import (
     Task,
     Unreadable,
 )
+from acontext_fs.session_merge import waiting as waiting
 
 ATTEMPTS_MAX = 5
 """How often a batch (or a learning) is tried before it is recorded as failed."""
@@ -124,12 +125,6 @@ def retried(before: Progress, failure: Failure) -> Progress:
     return dataclasses.replace(
         before, failures=tuple(other for other in before.failures if other != failure)
     )
-
-
-def waiting(found: Sequence[Task], state: Progress) -> int:
-    """How many things of a session wait to be learned: finished tasks, and new preferences."""
-    pending = sum(t.learning is not None and t.learning.status == "pending" for t in found)
-    return pending + (1 if new_preferences(found, state) else 0)
 
 
 def new_preferences(found: Sequence[Task], state: Progress) -> tuple[str, ...]:

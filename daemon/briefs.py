@@ -6,10 +6,20 @@ from acontext_fs import files, sessions, settings, skills, tasks
 from acontext_fs.daemon import batches, intake, lessons
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.work import Workers
-from acontext_fs.records import ExtractWork, LearnWork, PreferenceSubject, Task, TaskSubject
+from acontext_fs.records import (
+    ExtractWork,
+    LearnWork,
+    Message,
+    PreferenceSubject,
+    Task,
+    TaskSubject,
+)
 from acontext_fs.settings import Settings, SpaceSettings
 from acontext_fs.source import Worktree
 from acontext_fs.store import Store
+
+PARSED_BYTES_MAX = 16 * 1024 * 1024
+"""How large a transcript may be that is remembered as it was parsed; one at a time is."""
 
 
 class Briefs:
@@ -22,6 +32,8 @@ class Briefs:
         self._worktree = worktree
         self._options = options
         self._workers = workers
+        self._found_in: object = None
+        self._found: list[Message] = []
 
     def extract(self, session: Tracked, reading: batches.Reading) -> ExtractWork:
         """For the session's batch.
@@ -64,8 +76,7 @@ class Briefs:
             if task is None:
                 return None
             lines = {n for first, last in task.lines for n in range(first, last + 1)}
-            messages = sessions.messages_on(self._worktree, place, lines)
-            subject = TaskSubject(task, tuple(messages))
+            subject = TaskSubject(task, tuple(self._messages(session, lines)))
         return LearnWork(
             space=place.space,
             session_id=place.session_id,
@@ -74,6 +85,25 @@ class Briefs:
             skills=skills.snapshot(self._root.skills(place.space)),
             date=lessons.day_of(subject, found, session.progress),
         )
+
+    def _messages(self, session: Tracked, lines: set[int]) -> list[Message]:
+        """The messages on some lines. One of an agent's transcript means what it does by all that
+        stand before it, so the last one that was parsed is remembered: its next task comes soon.
+        """
+        place = session.place
+        is_an_agents = session.reader is not None and session.reader.dialect
+        if not is_an_agents or session.size > PARSED_BYTES_MAX:
+            return sessions.messages_on(self._worktree, place, lines)
+        found_in = (place, session.stamp, session.progress.seen)
+        if found_in != self._found_in:
+            records = sessions.read(self._worktree, place)
+            self._found = [record for record in records if isinstance(record, Message)]
+            self._found_in = found_in
+        return [message for message in self._found if message.line in lines]
+
+    def let_go(self) -> None:
+        """Forget what was parsed."""
+        self._found_in, self._found = None, []
 
     def _tasks(self, session: Tracked) -> tuple[Task, ...]:
         path = session.place.tasks_path

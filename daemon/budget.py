@@ -1,18 +1,19 @@
 """What models may cost a day: tokens are counted in a file of this machine, per day in UTC.
 
 Work is not started once the day's limit is reached; what runs then is finished, so a day can go
-over by at most `max_concurrency` runs.
+over by at most `max_concurrency` runs. While the file cannot be written, nothing more is spent.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
-import orjson
-
-from acontext_fs import files
+from acontext_fs import budgets, files
+from acontext_fs.budgets import Spent
 from acontext_fs.clock import Clock, format_time
+from acontext_fs.errors import StoreError
 
 
 class Budget:
@@ -23,25 +24,49 @@ class Budget:
         self._file = file
         self._clock = clock
         self._lock = threading.Lock()
-        self._day, self._tokens = self._load()
+        self._spent = budgets.spent(file)
+        self._unwritten = ""
 
     def spend(self, tokens: int) -> None:
         """Count `tokens` on today's account."""
         with self._lock:
-            self._turn()
-            self._tokens += max(0, tokens)
-            data = orjson.dumps({"day": self._day, "tokens": self._tokens})
-            files.write_atomic(self._file, data, durable=False)
+            now = self._clock.now()
+            before = self._spent.on(now)
+            total = before.tokens + max(0, tokens)
+            since = before.since
+            if total >= self.tokens_per_day and not since:
+                since = format_time(now)
+            self._spent = dataclasses.replace(before, tokens=total, since=since)
+            self._write()
+
+    def _write(self) -> None:
+        try:
+            files.write_atomic(self._file, self._spent.encode(), durable=False)
+        except StoreError as error:
+            # The work that was paid for is not to be lost over this.
+            self._unwritten = f"what models cost today cannot be written down: {error}"
+            return
+        self._unwritten = ""
+
+    @property
+    def spent(self) -> Spent:
+        """What was spent since midnight UTC."""
+        with self._lock:
+            self._spent = self._spent.on(self._clock.now())
+            return self._spent
 
     @property
     def spent_today(self) -> int:
         """Tokens spent since midnight UTC."""
-        with self._lock:
-            self._turn()
-            return self._tokens
+        return self.spent.tokens
 
     def reason(self) -> str:
         """Why no model work may start now, "" if it may."""
+        with self._lock:
+            if self._unwritten:
+                self._write()
+            if self._unwritten:
+                return self._unwritten
         spent = self.spent_today
         if spent < self.tokens_per_day:
             return ""
@@ -49,16 +74,3 @@ class Budget:
             f"the daily limit of {self.tokens_per_day:,} tokens is reached ({spent:,} spent); "
             "work goes on after midnight UTC, or raise max_tokens_per_day"
         )
-
-    def _turn(self) -> None:
-        today = format_time(self._clock.now())[:10]
-        if today != self._day:
-            self._day, self._tokens = today, 0
-
-    def _load(self) -> tuple[str, int]:
-        data = files.read_bytes(self._file)
-        try:
-            value = orjson.loads(data or b"{}")
-            return str(value["day"]), int(value["tokens"])
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            return "", 0

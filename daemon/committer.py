@@ -10,30 +10,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from acontext_fs import progress, skills, tasks
-from acontext_fs.commits import Commit, FileEdit, message_of
-from acontext_fs.daemon import batches, intake, lessons
+from acontext_fs import progress, tasks
+from acontext_fs.commits import FileEdit
+from acontext_fs.daemon import batches, intake
 from acontext_fs.daemon.archive import Whole
-from acontext_fs.daemon.archiver import Archiver
-from acontext_fs.daemon.gate import RETRY_SECONDS, Event
-from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
-from acontext_fs.daemon.lessons import Failed
+from acontext_fs.daemon.gate import SOON_SECONDS, Event
+from acontext_fs.daemon.jobs import BatchJob, Job
+from acontext_fs.daemon.learnings import Learnings
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.errors import CommitConflict, CommitHeld
-from acontext_fs.lesson import Learned, Skip
 from acontext_fs.progress import Progress
-from acontext_fs.records import Task, TaskSubject
+from acontext_fs.records import Task
 from acontext_fs.store import Store
 
 
-class Committer(Archiver):
+class Committer(Learnings):
     """Applies finished jobs and commits them. Used by one thread."""
 
     def __init__(self, store: Store, model: str, report: Callable[[Event], None]) -> None:
         """`model` is who extracts and learns, for the commits."""
-        super().__init__(store, report)
+        super().__init__(store, model, report)
         self.finished: list[Job] = []
-        self._model = model
 
     def commit_finished(self, *, gather: bool = False) -> None:
         """Commit what is finished, as far as that is possible now.
@@ -59,9 +56,10 @@ class Committer(Archiver):
             held = self._try(job.session.place, lambda job=job: self._apply(job))  # type: ignore[misc]
             if self.reason:
                 return
-            if held and held != job.held:
+            if held and held != job.held and self.held_seconds > SOON_SECONDS:
                 self._report(Event("held", job.session.place, held))
-            job.held, job.retry_at = held, now + RETRY_SECONDS[1]
+            job.held, job.retry_at = held, now + self.held_seconds
+            job.is_passing = self.held_seconds <= SOON_SECONDS
             if not held:
                 self.finished.remove(job)
 
@@ -82,17 +80,6 @@ class Committer(Archiver):
                 intake.load(self.store.layout, session)
             else:
                 self._learn_later(job, str(error))
-
-    def _learn_later(self, job: LearnJob, reason: str) -> None:
-        """A learning whose skills changed meanwhile: again, but not at once and not for ever."""
-        session = job.session
-        session.learn_attempts += 1
-        if session.learn_attempts >= batches.ATTEMPTS_MAX:
-            job.failure, job.attempts = reason, session.learn_attempts
-            self._apply_learning(job)
-            return
-        delay = batches.BACKOFF_SECONDS[session.learn_attempts - 1]
-        session.learn_retry_at = self.store.clock.monotonic() + delay
 
     # -- a batch ----------------------------------------------------------------------------------
 
@@ -227,123 +214,3 @@ class Committer(Archiver):
         noun = "task" if len(changed) == 1 else "tasks"
         text = f"{lines}: {len(changed)} {noun} changed" if changed else f"{lines}: no task"
         self._report(Event("batch", place, text, commit))
-
-    # -- a learning -------------------------------------------------------------------------------
-
-    def _apply_learning(self, job: LearnJob) -> None:
-        session, place, subject = job.session, job.session.place, job.work.subject
-        disk, disk_data = self._tasks(place)
-        state, state_data = self._known_progress(session)
-        if not lessons.is_wanted(subject, disk):
-            return
-        outcome: Learned | Skip | Failed
-        if job.failure:
-            outcome = Failed(job.failure)
-        else:
-            assert job.future is not None
-            outcome = job.future.result()
-        if isinstance(outcome, Skip) and isinstance(subject, TaskSubject):
-            session.skips[subject.task.id] = outcome.reason
-            return
-        found, state = lessons.after(subject, outcome, disk, state)
-        edits = lessons.edits_of(place, outcome, job.work.skills)
-        in_the_way = skills.blocked(
-            self.store.layout.skills(place.space),
-            [edit.path for edit in outcome.edits] if isinstance(outcome, Learned) else [],
-        )
-        if in_the_way:
-            raise CommitHeld(in_the_way, place.tasks_path)
-        if found != disk:
-            edits.append(FileEdit(place.tasks_path, tasks.encode(found), disk_data))
-        edits.append(FileEdit(place.progress_path, progress.encode(state), state_data))
-        message = lessons.commit_message(place, subject, outcome, found, self._model)
-        commit = self._commit(edits, message)
-        self._advance(session, state)
-        session.learn_attempts, session.learn_retry_at = 0, 0.0
-        kind = {Learned: "learned", Skip: "skipped", Failed: "failed"}[type(outcome)]
-        text = outcome.summary if isinstance(outcome, Learned) else outcome.reason
-        self._report(Event(kind, place, text, commit))
-
-    def commit_skips(self, sessions: Sequence[Tracked]) -> None:
-        """Commit what is not to be learned from, of all these sessions at once if that can be."""
-        if not sessions:
-            return
-        held = self._try(sessions[0].place, lambda: self._commit_skips(sessions))
-        if not held:
-            return
-        if len(sessions) > 1 and not self.reason:
-            # One of them is in a person's hands; the others need not wait for it.
-            for session in sessions:
-                self.commit_skips([session])
-            return
-        for session in sessions:
-            session.skips.clear()  # They are found again when the files are free.
-            session.learn_retry_at = self.store.clock.monotonic() + RETRY_SECONDS[1]
-
-    def _commit_skips(self, sessions: Sequence[Tracked]) -> None:
-        ready: list[tuple[Tracked, tuple[Task, ...], Progress]] = []
-        edits: list[FileEdit] = []
-        for session in sessions:
-            place = session.place
-            disk, disk_data = self._tasks(place)
-            try:
-                state, state_data = self._known_progress(session)
-            except CommitConflict:
-                continue  # Everything of the session begins again.
-            found = lessons.skipped(disk, session.skips)
-            state = dataclasses.replace(state, learning_pending=batches.waiting(found, state))
-            edits.append(FileEdit(place.tasks_path, tasks.encode(found), disk_data))
-            edits.append(FileEdit(place.progress_path, progress.encode(state), state_data))
-            ready.append((session, found, state))
-        if not ready:
-            return
-        skipped = [(one.place, found, one.skips) for one, found, _ in ready]
-        commit = self._commit(edits, lessons.skip_message(skipped, self._model))
-        for session, found, state in ready:
-            self._advance(session, state)
-            for task in found:
-                if task.id in session.skips:
-                    text = f"task {task.order}: {session.skips[task.id]}"
-                    self._report(Event("skipped", session.place, text, commit))
-            session.skips.clear()
-
-    def learn_again(self, session: Tracked) -> str:
-        """Let every failed learning of a session wait once more; return why it cannot be, or ""."""
-        return self._try(session.place, lambda: self._learn_again(session)) or self.reason
-
-    def _learn_again(self, session: Tracked) -> None:
-        place = session.place
-        disk, disk_data = self._tasks(place)
-        state, state_data = self._known_progress(session)
-        before = state
-        found, state = lessons.again(disk, state)
-        if (found, state) == (disk, before):
-            return
-        edits = [
-            FileEdit(place.tasks_path, tasks.encode(found), disk_data),
-            FileEdit(place.progress_path, progress.encode(state), state_data),
-        ]
-        trailers = {"Acontext-Kind": "tasks", "Acontext-Session": str(place)}
-        self._commit(edits, message_of(f"Try failed learnings of {place} again", "", trailers))
-        self._advance(session, state)
-
-    def reject(self, session: Tracked, taken_back: Commit) -> str:
-        """Note that a person reverted a learning; return why that has to wait, or ""."""
-        return self._try(session.place, lambda: self._reject(session, taken_back)) or self.reason
-
-    def _reject(self, session: Tracked, taken_back: Commit) -> None:
-        place = session.place
-        disk, disk_data = self._tasks(place)
-        try:
-            state, state_data = self._known_progress(session)
-        except CommitConflict:
-            state, state_data = self._known_progress(session)  # Just taken from disk again.
-        found, after = lessons.reject(disk, state, taken_back)
-        edits = [FileEdit(place.progress_path, progress.encode(after), state_data)]
-        if found != disk:
-            edits.append(FileEdit(place.tasks_path, tasks.encode(found), disk_data))
-        trailers = {"Acontext-Kind": "tasks", "Acontext-Session": str(place)}
-        subject = f"Do not learn again: {taken_back.subject}"
-        commit = self._commit(edits, message_of(subject, "A person reverted it.", trailers))
-        self._advance(session, after)
-        self._report(Event("rejected", place, taken_back.subject, commit))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+from acontext_fs.daemon import taking_back
 from acontext_fs.daemon.attempts import Attempts
 from acontext_fs.daemon.committer import Committer
 from acontext_fs.daemon.jobs import LearnJob
 from acontext_fs.daemon.roster import Roster
 from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.daemon.undoing import undoing
+from acontext_fs.daemon.verdicts import session_of
+from acontext_fs.errors import AcontextError, CommitConflict, CommitHeld, StoreError
+from acontext_fs.requests import Reply
 
 
 class Demands(ABC):
@@ -53,6 +58,60 @@ class Demands(ABC):
         self.committer.retry_at = 0.0
         self.attempts.until = 0.0
 
+    def undo(self, revision: str) -> Reply:
+        """Take back the learning that `revision` names; no commit if it is already."""
+        return self._reply(lambda: self._undo(revision))
+
+    def _undo(self, revision: str) -> str:
+        found = undoing(self.committer.store.root, revision)
+        if found is None:
+            return ""
+        place = session_of(found.learning)
+        sessions = (one for one in self.roster.all.values() if not one.is_duplicate)
+        session = next((one for one in sessions if str(one.place) == place), None)
+        return taking_back.take_back(self.committer, session, found)
+
+    def decide(self, proposal_id: str, *, accept: bool) -> Reply:
+        """Do what a person decided about a proposal."""
+        return self._reply(lambda: self._decide(proposal_id, accept=accept))
+
+    def _decide(self, proposal_id: str, *, accept: bool) -> str:
+        proposal = self.committer.proposals.get(proposal_id)
+        place = session_of(proposal.commit)
+        sessions = (one for one in self.roster.all.values() if not one.is_duplicate)
+        session = next((one for one in sessions if str(one.place) == place), None)
+        try:
+            return self.committer.decide(proposal, session, accept=accept)
+        except CommitConflict as error:
+            raise StoreError(
+                f"{error}: put into the file by hand what you want of it, then reject it with "
+                f"`acontext-fs review {proposal.id} --reject`"
+            ) from error
+
+    def want_again(self, path: str, task_id: str) -> Reply:
+        """Let a task of the session at `path` wait to be learned from once more, and hurry."""
+        chosen = self.roster.select([path])
+        if not chosen:
+            return Reply((f"{path} is no session that the daemon knows: see `acontext-fs status`",))
+        reply = self._reply(lambda: taking_back.want_again(self.committer, chosen[0], task_id))
+        if not reply.problems:
+            self.hurry(chosen, learn_only=True)
+        return reply
+
+    def _reply(self, action: Callable[[], str]) -> Reply:
+        """What comes of something that makes a commit."""
+        committer = self.committer
+        if committer.paused:
+            return Reply((committer.paused,), soon=True)
+        try:
+            return Reply((), action())
+        except CommitHeld as error:
+            # What holds everything, and is not a merge or the like, is a lock.
+            is_lock = not error.path and not committer.history.held()
+            return Reply((str(error),), soon=error.soon or is_lock)
+        except AcontextError as error:
+            return Reply((str(error),), soon=isinstance(error, CommitConflict))
+
     def stop_hurrying(self, session: Tracked, goal: int) -> None:
         """Let a session that was read as far as `goal` (bytes) wait for quiet again."""
         done = session.progress.cursor.offset
@@ -74,7 +133,11 @@ class Demands(ABC):
 
     def why_stuck(self, session: Tracked) -> str:
         """Why nothing more can be done for a session until a person acts, "" if it can."""
-        waiting = [j.held for j in self.committer.finished if j.session is session and j.held]
+        waiting = [
+            j.held
+            for j in self.committer.finished
+            if j.session is session and j.held and not j.is_passing
+        ]
         return session.lost or session.held or session.archive_held or "".join(waiting[:1])
 
     def why_waiting(self) -> str:

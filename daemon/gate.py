@@ -31,6 +31,8 @@ from acontext_fs.store import Store
 
 RETRY_SECONDS = (0.25, 30.0)
 """How long to wait before a held commit is tried again: at first, and at most."""
+SOON_SECONDS = 1.0
+"""The same for a file that a person saved a moment ago."""
 PASSING_SECONDS = 10.0
 """How long a lock may be held before those who wait for a flush are told of it."""
 
@@ -61,6 +63,8 @@ class Gate:
         self.paused = ""
         """Why nothing may be committed for a while; set while git packs the repository."""
         self.retry_at = 0.0
+        self.held_seconds = RETRY_SECONDS[1]
+        """After how long to try again what was last held for itself alone."""
         self.head = self.history.own_head()
         """Where the branch was last seen; anywhere else, a person moved it."""
         self._delay = RETRY_SECONDS[0]
@@ -77,7 +81,7 @@ class Gate:
         if self.paused:
             return True
         since = self.store.clock.monotonic() - self._held_since
-        return bool(self.reason) and since < PASSING_SECONDS and not self.history.held()
+        return bool(self.reason) and since < PASSING_SECONDS and not self.history.held(lasting=True)
 
     def _is_free(self) -> bool:
         """Whether the repository is free again; only trying tells whether the disk is."""
@@ -85,12 +89,12 @@ class Gate:
         self.retry_at = self.store.clock.monotonic() + self._delay
         return not self.reason
 
-    def _try(self, place: SessionPlace, action: Callable[[], None]) -> str:
+    def _try(self, place: SessionPlace | None, action: Callable[[], None]) -> str:
         """Do `action`; return "" if it is over with, or why this session alone has to wait.
 
         What everybody has to wait for is in `self.reason` afterwards.
         """
-        held = ""
+        held, self.held_seconds = "", RETRY_SECONDS[1]
         try:
             action()
         except CommitHeld as error:
@@ -98,6 +102,9 @@ class Gate:
                 self._hold(place, str(error))
                 return str(error)
             held = str(error)  # Git was ready for a commit, if not for this one.
+            self.held_seconds = SOON_SECONDS if error.soon else RETRY_SECONDS[1]
+        except CommitConflict:
+            raise
         except HistoryError as error:
             self._hold(place, str(error))
             return str(error)
@@ -106,7 +113,7 @@ class Gate:
         self.reason, self._delay = "", RETRY_SECONDS[0]
         return held
 
-    def _hold(self, place: SessionPlace, reason: str) -> None:
+    def _hold(self, place: SessionPlace | None, reason: str) -> None:
         now = self.store.clock.monotonic()
         if reason != self.reason:
             self._report(Event("held", place, reason))
@@ -116,8 +123,11 @@ class Gate:
         self.retry_at = now + self._delay
         self._delay = min(self._delay * 2, RETRY_SECONDS[1])
 
-    def _commit(self, edits: Sequence[FileEdit], message: str) -> str:
-        commit = self.history.commit(edits, message)
+    def _commit(self, edits: Sequence[FileEdit], message: str, *, where_seen: bool = False) -> str:
+        """Commit; with `where_seen` only on what was last looked at: a person may just have taken
+        back what the edits were made from.
+        """
+        commit = self.history.commit(edits, message, on=self.head if where_seen else "")
         made = next(self.history.log(1), None)
         if made is not None and made.id == commit and self.head in (*made.parents, ""):
             self.head = commit

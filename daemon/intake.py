@@ -15,7 +15,7 @@ from pathlib import Path
 
 from acontext_fs import files, formats, jsonl, progress, redaction, sessions
 from acontext_fs.clock import Clock
-from acontext_fs.daemon import tail
+from acontext_fs.daemon import archive, tail
 from acontext_fs.daemon.archive import BLOB_BYTES_MAX
 from acontext_fs.daemon.buffer import BATCH_LINES_MAX, Buffer, Limits
 from acontext_fs.daemon.tail import (
@@ -64,9 +64,9 @@ def load(root: Layout, session: Tracked) -> None:
     session.noted = None
     session.buffer = None
     session.batch = session.batch_again = None
-    session.again.clear()
+    session.again = [one for one in state.failures if not one.attempts]
     session.skips.clear()
-    session.let_all_go()
+    session.set_aside()
     session.forget_lines()
     session.archived = (0, "")
     session.level_stamp = None
@@ -85,28 +85,25 @@ def look(
         SessionError: the file cannot be read.
         RedactionError: a line of it cannot be scanned for secrets.
     """
-    root = source.layout
-    path = root.path(session.place.session_path)
-    stamp = stamp_of(path)
-    if stamp != session.stamp:
-        # The file's own time tells how long the session has been quiet, also after a start.
-        age = max(0.0, clock.now() - stamp[2] / 1e9) if stamp else 0.0
-        session.grown_at = clock.monotonic() - age
-        if session.level_stamp == session.stamp:
-            session.behind_since = session.grown_at
-        if session.stamp is None and is_archived(root, session):
-            session.level_stamp = stamp  # Else a start would read all there is in git, and compare.
-        session.stamp = stamp
-        session.unread = True
+    path = source.layout.path(session.place.session_path)
+    changed = _note_stamp(source.layout, session, clock)
     if session.lost:
         _try_again(path, session, source)
         return
-    if not may_read:
+    if session.stamp is None:  # Also where there is no room to read on.
+        session.lost, session.unread = describe(Vanished(), session), False
         return
     buffer = session.buffer
     if buffer is None:
         buffer = Buffer(session.place.session_path, session.progress.cursor)
     limits = session.within(limits)
+    unlooked = changed and not (may_read and _has_room(buffer, limits))
+    found = tail.check(path, buffer.cursor, session.identity, source.clean) if unlooked else None
+    if found is not None:
+        session.lost, session.unread = describe(found, session), False
+        return
+    if not may_read:
+        return
     while session.unread and _has_room(buffer, limits):
         start = buffer.cursor
         outcome = tail.read(path, start, session.identity, source.clean)
@@ -117,6 +114,7 @@ def look(
         session.identity = outcome.identity
         if isinstance(outcome, Unchanged):
             session.unread = False
+            _keep_behind(source, session, start)
             break
         lines = [sessions.cleaned(source, line) for line in outcome.lines]
         _read(source, session, lines)
@@ -126,6 +124,23 @@ def look(
         session.unread = outcome.more
         _keep(source, session, lines)
     session.buffer = buffer if buffer.lines or session.batch is not None else None
+
+
+def _note_stamp(root: Layout, session: Tracked, clock: Clock) -> bool:
+    """Note how the file is now; whether that is another than at the last look."""
+    stamp = stamp_of(root.path(session.place.session_path))
+    if stamp == session.stamp:
+        return False
+    # The file's own time tells how long the session has been quiet, also after a start.
+    age = max(0.0, clock.now() - stamp[2] / 1e9) if stamp else 0.0
+    session.grown_at = clock.monotonic() - age
+    if session.level_stamp == session.stamp:
+        session.behind_since = session.grown_at
+    if session.stamp is None and is_archived(root, session):
+        session.level_stamp = stamp  # Else a start would read all there is in git, and compare.
+    session.stamp = stamp
+    session.unread = True
+    return True
 
 
 def is_archived(root: Layout, session: Tracked) -> bool:
@@ -217,19 +232,28 @@ def _keep(source: Worktree, session: Tracked, lines: Sequence[Line]) -> None:
     if session.size > BLOB_BYTES_MAX:
         session.let_all_go()  # Git will not have it, and memory is no place for it either.
         return
-    have = session.kept[-1].end if session.kept else session.progress.archived_bytes
     first = lines[0]
-    if have < first.offset:
-        with open(source.layout.path(session.place.session_path), "rb") as file:
-            file.seek(have)
-            missed = file.read(first.offset - have).split(b"\n")[:-1]
-        number = first.number - len(missed)
-        for at, data in enumerate(missed, start=number):
-            session.keep(sessions.cleaned(source, Line(at, have, data)))
-            have += len(data) + 1
+    _keep_behind(source, session, Cursor(first.offset, first.number - 1, ""))
+    have = session.kept[-1].end if session.kept else session.progress.archived_bytes
     for line in lines:
         if line.end > have:
             session.keep(line)
+
+
+def _keep_behind(source: Worktree, session: Tracked, cursor: Cursor) -> None:
+    """Hold on to what was read up to `cursor` and is not in git, also if an earlier daemon did."""
+    have = session.kept[-1].end if session.kept else session.progress.archived_bytes
+    if have >= cursor.offset or session.size > BLOB_BYTES_MAX:
+        return
+    with open(source.layout.path(session.place.session_path), "rb") as file:
+        file.seek(max(0, have - 1))
+        if have and file.read(1) != b"\n":
+            have = 0  # Its lines are longer or shorter than those git got.
+        file.seek(have)
+        missed = file.read(cursor.offset - have).split(b"\n")[:-1]
+    for number, data in enumerate(missed, start=cursor.line - len(missed) + 1):
+        session.keep(sessions.cleaned(source, Line(number, have, data)))
+        have += len(data) + 1
 
 
 def relocate(source: Worktree, history: History, session: Tracked) -> bool:
@@ -255,9 +279,21 @@ def relocate(source: Worktree, history: History, session: Tracked) -> bool:
     session.progress = dataclasses.replace(
         session.progress, cursor=cursor, archived_bytes=archived or 0
     )
+    begin_again(session)
+    return True
+
+
+def begin_again(session: Tracked) -> None:
+    """Read the file on from where extraction is: it was not what had been read, and is again."""
     session.lost, session.unread, session.buffer = "", True, None
     session.forget_lines()
-    return True
+
+
+def forget_ahead(session: Tracked) -> None:
+    """Hold nothing of what was read ahead of a file that is lost but how far that was."""
+    if session.buffer is not None:
+        session.buffer = Buffer(session.place.session_path, session.buffer.cursor)
+    session.forget_lines()
 
 
 def _by_other_rules(path: Path, cursor: Cursor, have: bytes, source: Worktree) -> Cursor | None:
@@ -284,7 +320,11 @@ def _try_again(path: Path, session: Tracked, source: Worktree) -> None:
     except (SessionError, RedactionError):
         return
     whole = session.size >= session.progress.archived_bytes
-    if isinstance(outcome, Grown | Unchanged) and whole:
+    if (
+        isinstance(outcome, Grown | Unchanged)
+        and whole
+        and archive.has_kept(files.read_bytes(path) or b"", session, source.clean)
+    ):
         session.lost = ""
         session.unread = True
         session.identity = outcome.identity
@@ -298,7 +338,7 @@ def describe(outcome: Lost, session: Tracked) -> str:
     back = f"what was read is in git, or goes there once it can (`git show HEAD:{path}`)"
     match outcome:
         case Truncated(size):
-            what = f"{path} shrank to {size} bytes, {session.progress.cursor.offset} were read"
+            what = f"{path} shrank to {size} bytes, {session.read_bytes} were read"
         case Replaced():
             what = f"{path} was replaced by a file that begins differently"
         case Rewritten():

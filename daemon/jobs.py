@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,7 +11,7 @@ from acontext_fs.daemon.batches import Reading
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.lesson import Learned, Skip
 from acontext_fs.progress import Failure
-from acontext_fs.records import Batch, Extraction, LearnWork, Task
+from acontext_fs.records import Batch, Extraction, LearnWork, Task, TaskSubject
 
 
 @dataclass(slots=True, eq=False)
@@ -19,7 +20,8 @@ class BatchJob:
     extract (no messages, or tracking is off); `level` that the transcript goes into the commit.
     `again` is the failure this is another attempt at; then the session's cursor stays.
     `generation` is the session's when the job began: a result of an earlier one is thrown away.
-    `held` says why the result cannot be committed yet, `retry_at` when that is tried again.
+    `held` says why the result cannot be committed yet, `retry_at` when that is tried again, and
+    `is_passing` that it is for a moment only.
     """
 
     session: Tracked
@@ -36,6 +38,7 @@ class BatchJob:
     attempts: int = 0
     held: str = ""
     retry_at: float = 0.0
+    is_passing: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -45,7 +48,9 @@ class BatchJob:
 
 @dataclass(slots=True, eq=False)
 class LearnJob:
-    """A learning; the fields mean what they mean for a batch."""
+    """A learning; the fields mean what they mean for a batch. `proposal` is what was kept of it for
+    a person to decide about.
+    """
 
     session: Tracked
     generation: int
@@ -55,6 +60,19 @@ class LearnJob:
     attempts: int = 0
     held: str = ""
     retry_at: float = 0.0
+    is_passing: bool = False
+    proposal: str = ""
+
+    def slim(self) -> None:
+        """Forget what only the learner needed: a result may wait long, and many may."""
+        outcome = self.future.result() if self.future is not None and not self.failure else None
+        edits = outcome.edits if isinstance(outcome, Learned) else ()
+        read = self.work.skills
+        kept = {edit.path: read[edit.path] for edit in edits if edit.path in read}
+        subject = self.work.subject
+        if isinstance(subject, TaskSubject):
+            subject = dataclasses.replace(subject, messages=())
+        self.work = dataclasses.replace(self.work, subject=subject, skills=kept, tasks=())
 
 
 Job: TypeAlias = BatchJob | LearnJob

@@ -8,14 +8,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from acontext_fs import layout, progress, tasks
+from acontext_fs import layout, merging, progress, skills, tasks
 from acontext_fs.commits import Commit, FileEdit, message_of
 from acontext_fs.daemon import batches
+from acontext_fs.errors import CommitConflict
 from acontext_fs.layout import SessionPlace
-from acontext_fs.lesson import Learned, Skip
+from acontext_fs.lesson import Learned, SkillEdit, Skip
 from acontext_fs.progress import Progress
-from acontext_fs.records import Learning, PreferenceSubject, Task, TaskSubject
+from acontext_fs.records import Learning, LearningStatus, PreferenceSubject, Task, TaskSubject
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,17 @@ class Failed:
     """A learning that was given up, and why."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A learning that could not be merged and waits as a proposal."""
+
+    proposal: str
+    reason: str
+
+
+Outcome: TypeAlias = Learned | Skip | Failed | Proposed
 
 
 def next_task(found: Sequence[Task], *, quiet: bool) -> Task | None:
@@ -52,7 +65,7 @@ def day_of(subject: TaskSubject | PreferenceSubject, found: Sequence[Task], stat
 
 def after(
     subject: TaskSubject | PreferenceSubject,
-    outcome: Learned | Skip | Failed,
+    outcome: Outcome,
     found: tuple[Task, ...],
     state: Progress,
 ) -> tuple[tuple[Task, ...], Progress]:
@@ -64,6 +77,9 @@ def after(
             learning = Learning("skipped", reason)
         case Failed(reason=reason):
             learning = Learning("failed", reason)
+        case Proposed(proposal=proposal, reason=reason):
+            text = f"{reason}; `acontext-fs review {proposal}` shows it"
+            learning = Learning("proposed", text)
     if isinstance(subject, TaskSubject):
         found = tuple(
             dataclasses.replace(task, learning=learning) if task.id == subject.task.id else task
@@ -142,23 +158,39 @@ def is_wanted(subject: TaskSubject | PreferenceSubject, found: Sequence[Task]) -
     return subject.task in found  # Not reopened, and not another branch's of the same number.
 
 
-def edits_of(
-    place: SessionPlace, outcome: Learned | Skip | Failed, skills: Mapping[str, bytes]
-) -> list[FileEdit]:
-    """The skill files a learning changes, each with what the learner read there."""
+def edits_of(place: SessionPlace, outcome: Outcome, read: Mapping[str, bytes]) -> list[FileEdit]:
+    """The skill files a learning changes, each with what the learner `read` there."""
     if not isinstance(outcome, Learned):
         return []
     folder = f"{layout.SPACES_FOLDER}/{place.space}/skills"
     return [
-        FileEdit(f"{folder}/{edit.path}", edit.content, skills.get(edit.path))
+        FileEdit(f"{folder}/{edit.path}", edit.content, read.get(edit.path), merge=True)
         for edit in outcome.edits
     ]
+
+
+def check(edits: Sequence[SkillEdit], read: Mapping[str, bytes], now: Mapping[str, bytes]) -> None:
+    """See that what was learned from the skills as they were `read` fits those of `now`.
+
+    Raises:
+        CommitConflict: a person changed the same text meanwhile.
+        SkillInvalid: merged, it would break a rule; or the skill is a person's own by now.
+    """
+    merged = []
+    for edit in edits:
+        try:
+            text = merging.merge(read.get(edit.path), now.get(edit.path), edit.content)
+        except CommitConflict as error:
+            raise CommitConflict(f"{edit.path}: {error}") from error
+        if text != now.get(edit.path):
+            merged.append(SkillEdit(edit.path, text))
+    skills.check_edits(now, merged)
 
 
 def commit_message(
     place: SessionPlace,
     subject: TaskSubject | PreferenceSubject,
-    outcome: Learned | Skip | Failed,
+    outcome: Outcome,
     found: Sequence[Task],
     model: str,
 ) -> str:
@@ -176,6 +208,9 @@ def commit_message(
             title, body = f"Skip learning from {what}", reason
         case Failed(reason=reason):
             title, body = f"Give up learning from {what}", reason
+        case Proposed(proposal=proposal, reason=reason):
+            title = f"Propose what was learned from {what}"
+            body = f"It waits as {proposal}: {reason}"
     return message_of(
         title,
         body,
@@ -237,4 +272,22 @@ def reject(
             else task
             for task in found
         )
+    return found, dataclasses.replace(state, learning_pending=batches.waiting(found, state))
+
+
+def decided(
+    found: tuple[Task, ...], state: Progress, proposal: Commit, *, accepted: bool
+) -> tuple[tuple[Task, ...], Progress]:
+    """Tasks and progress once a person decided about a proposal."""
+    status: LearningStatus = "learned" if accepted else "rejected"
+    reason = proposal.subject if accepted else f"declined: {proposal.subject}"
+    if proposal.trailers.get("Acontext-Preference"):
+        return found, dataclasses.replace(state, preferences_note=f"{status}: {reason}")
+    ids = proposal.trailers.get("Acontext-Task", ())
+    found = tuple(
+        dataclasses.replace(task, learning=Learning(status, reason))
+        if task.id in ids and task.learning is not None and task.learning.status == "proposed"
+        else task
+        for task in found
+    )
     return found, dataclasses.replace(state, learning_pending=batches.waiting(found, state))

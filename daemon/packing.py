@@ -1,16 +1,20 @@
-"""Messages as a model is shown them: one line a part, long ones shortened in the middle.
+"""Messages as a model is shown them: a part begins a line, long ones are shortened in the middle.
 
-Pure. Nothing in a message can break this: arguments that are no JSON are shown as they are, a
-result without a known call is shown without a name. Thinking, images and files are only named.
+Pure. Nothing in a message can break this: further lines of a part are set in, so that none looks
+like a heading of ours or like another's words; what looks like a tag of ours is taken apart; what
+nobody can see is left out. Arguments that are no JSON are shown as they are, a result without a
+known call is shown without a name. Thinking, images and files are only named.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from acontext_fs.models.calls import clean
 from acontext_fs.records import Message, Part
+from acontext_fs.skill_text import without_unseen
 
 PARTS_MAX = 50
 """Parts of one message that are shown."""
@@ -20,7 +24,13 @@ LINE_CHARS_MIN = 120
 TAIL_SHARE = 4
 """A quarter of a shortened line shows its end, where exit codes and verdicts stand."""
 
+SET_IN = "    "
+"""Stands in front of the further lines of a part."""
+
 _SPEAKERS = {"assistant": "agent", "user": "user"}
+_LINE_END = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_ROLE = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
+_TAG = re.compile(r"<(?=\s*/?\s*(?:message|lesson|tool_call)\b)", re.IGNORECASE)
 
 
 def shorten(text: str, chars_max: int) -> str:
@@ -35,6 +45,12 @@ def shorten(text: str, chars_max: int) -> str:
 def fold(text: str, chars_max: int) -> str:
     """`text` in one line, shortened."""
     return shorten(" ".join(text.split()), chars_max)
+
+
+def set_in(text: str) -> str:
+    """Material as a prompt holds it: further lines set in, no tag of ours, nothing unseen."""
+    lines = _LINE_END.sub("\n", _TAG.sub("< ", text))
+    return without_unseen(lines).replace("\n", f"\n{SET_IN}")
 
 
 def call_names(messages: Sequence[Message]) -> dict[str, str]:
@@ -61,12 +77,13 @@ def pack(
     for position, message in enumerate(messages):
         tag = f"<message id={position}>" if numbered else "<message>"
         lines = _lines(message, names, chars)
-        packed.append("\n".join([tag, *(_quoted(line) for line in lines), "</message>"]))
+        packed.append("\n".join([tag, *(set_in(line) for line in lines), "</message>"]))
     return "\n".join(packed)
 
 
 def _lines(message: Message, names: Mapping[str, str], chars: int) -> list[str]:
-    speaker = message.original_role or _SPEAKERS[message.role]
+    role = message.original_role
+    speaker = role if _ROLE.fullmatch(role) else _SPEAKERS[message.role]
     lines = [
         shorten(f"{speaker} ({part.type}): {_content(part, names)}", chars)
         for part in message.parts[:PARTS_MAX]
@@ -114,8 +131,3 @@ def _json(value: object) -> str:
         return json.dumps(clean(value), ensure_ascii=False, default=str)
     except (ValueError, RecursionError):
         return "[nested too deeply]"
-
-
-def _quoted(line: str) -> str:
-    """The line without what looks like the end of its message."""
-    return line.replace("</message>", "</ message>").replace("<message", "< message")

@@ -19,6 +19,8 @@ from acontext_fs.daemon.committer import Committer
 from acontext_fs.daemon.demands import Demands
 from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.jobs import BatchJob, Job, LearnJob
+from acontext_fs.daemon.pace import Pace
+from acontext_fs.daemon.room import Room
 from acontext_fs.daemon.roster import HELD_SECONDS, Roster
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.work import Workers
@@ -28,14 +30,12 @@ from acontext_fs.store import Store
 
 FINISHED_MAX = 64
 """How many results may wait for their commit before no further job is started."""
+HELD_MAX = 256
+"""How many more may wait because a person has uncommitted work in the files they change."""
 BATCHES_A_STEP_MAX = 8
 """How many batches of one session are done before others get their turn."""
 ARCHIVED_AT_ONCE_MAX = 50
 """How many transcripts one archive commit holds at most."""
-AHEAD_LINES_MAX = 10_000
-"""How many lines of all sessions are read ahead of extraction; then the others wait."""
-KEPT_BYTES_MAX = 64 * 1024 * 1024
-"""How much that git does not have yet is kept in memory; past it the largest is archived now."""
 REST_SECONDS_MAX = 60.0
 STEP_SECONDS = 0.2
 """How long one step may start work: in between, requests are heard and a stop is obeyed."""
@@ -55,6 +55,8 @@ class Pipeline(Demands):
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         """`report` hears what happens; `wake` is called, from any thread, when a job is done."""
+        self.pace = Pace(store.clock)
+        report = self.pace.counting(report)
         self.store = store
         self.options = options
         self.workers = workers
@@ -73,16 +75,16 @@ class Pipeline(Demands):
         self._wake = wake
         self._last_served = ""
         self._skipped: list[Tracked] = []
+        self.room = Room()
+
+    def strain(self, strained: bool) -> None:
+        """Do with little memory from now on, or do not any more."""
+        self.attempts.is_strained = self.room.is_strained = strained
+        self._briefs.let_go()
 
     def step(self) -> float:
         """Do what is due; return after how many seconds there is something to do again."""
-        ahead = 0
-        for session in self.roster.active():
-            if not (session.held and session.retry_at > self._now()):
-                session.held = "" if session.unloaded else session.held
-                self.roster.look(session, may_read=ahead < AHEAD_LINES_MAX)
-            ahead += len(session.ahead)
-        full = ahead >= AHEAD_LINES_MAX
+        self._read_ahead()
         self._settle()
         until = self._now() + STEP_SECONDS
         more = self._start_batches(until)
@@ -90,11 +92,37 @@ class Pipeline(Demands):
         more = self._start_learning(until) or more
         self._archive()
         rest = self._rest()
-        return 0.0 if more else min(rest, BLOCKED_SECONDS) if full else rest
+        if not self.room.is_left:
+            self._count_ahead()
+            more = more or self.room.is_left  # Others can be read now.
+            rest = min(rest, self._blocked_seconds())
+        return 0.0 if more and not self.pace.wait_seconds() else rest
+
+    def _count_ahead(self) -> set[int]:
+        """Count what is read ahead of extraction. Sessions whose results wait for a person, which
+        are returned, do not count: they must keep nobody else waiting.
+        """
+        held = {id(job.session) for job in self.committer.finished if job.held}
+        self.room.count(one for one in self.roster.active() if id(one) not in held)
+        return held
+
+    def _read_ahead(self) -> None:
+        """Look at what may have changed, and read as far ahead as there is room."""
+        held = self._count_ahead()
+        for session in self._in_turn():
+            has_room = self.room.is_left
+            if id(session) not in held:
+                self.room.add(session, -1)
+            if not (session.held and session.retry_at > self._now()):
+                session.held = "" if session.unloaded else session.held
+                self.roster.look(session, may_read=has_room)
+            if id(session) not in held:
+                self.room.add(session)
 
     def _settle(self, *, gather: bool = False) -> None:
         self._collect()
-        self.committer.commit_finished(gather=gather)
+        if not self.pace.wait_seconds():
+            self.committer.commit_finished(gather=gather)
 
     # -- batches ----------------------------------------------------------------------------------
 
@@ -111,7 +139,10 @@ class Pipeline(Demands):
                 self._settle(gather=True)
                 if session.running or session.batch is not None:
                     break
-                self.roster.look(session)
+                has_room = self.room.is_left
+                self.room.add(session, -1)
+                self.roster.look(session, may_read=has_room)
+                self.room.add(session)
             else:
                 more = True
         return more
@@ -128,11 +159,13 @@ class Pipeline(Demands):
 
     def _may_work(self, session: Tracked) -> bool:
         held = session.held and session.retry_at > self._now()
-        full = sum(not job.held for job in self.committer.finished) >= FINISHED_MAX
+        waiting = sum(not job.held for job in self.committer.finished)
+        stuck = len(self.committer.finished) - waiting
+        full = waiting >= FINISHED_MAX or stuck >= HELD_MAX
         return not held and not full and not self.committer.blocked
 
     def _start_batch(self, session: Tracked) -> bool:
-        if session.progress.is_tracked and not self.attempts.may_start(self._running()):
+        if session.progress.is_tracked and not self.attempts.may_start(self.running):
             return False
         try:
             if not self._take_batch(session) or session.batch is None:
@@ -220,7 +253,7 @@ class Pipeline(Demands):
         return any(job.session is session for job in jobs) or super().is_learning(session)
 
     def _start_learn_job(self, session: Tracked) -> LearnJob | None:
-        if not self.attempts.may_start(self._running()):
+        if not self.attempts.may_start(self.running):
             return None
         try:
             work = self._briefs.learn(session, over=self._is_over(session))
@@ -255,11 +288,14 @@ class Pipeline(Demands):
             if error is None:
                 if job.future is not None:
                     self.attempts.succeeded()
-                self.committer.finished.append(job)
             elif isinstance(error, ModelUnavailable):
                 self.attempts.pause(job, error)
-            elif self.attempts.count(job, error):
-                self.committer.finished.append(job)
+                continue
+            elif not self.attempts.count(job, error):
+                continue
+            if isinstance(job, LearnJob):
+                job.slim()
+            self.committer.finished.append(job)
 
     # -- the archive, and what is left to do ------------------------------------------------------
 
@@ -272,12 +308,14 @@ class Pipeline(Demands):
         kept = sorted((s for s in active if s.kept), key=lambda s: s.kept_bytes, reverse=True)
         size = sum(session.kept_bytes for session in kept)
         for session in kept:
-            if size <= KEPT_BYTES_MAX:
+            if size <= self.room.kept_bytes_max:
                 break
             size -= session.kept_bytes
             if session not in due:
                 due.append(session)
         for start in range(0, len(due), ARCHIVED_AT_ONCE_MAX):
+            if self.pace.wait_seconds() and not everything:
+                return
             self.committer.archive(due[start : start + ARCHIVED_AT_ONCE_MAX])
 
     def finish(self) -> None:
@@ -286,7 +324,8 @@ class Pipeline(Demands):
         for session in self.roster.active():
             if session.stamp is not None or not intake.is_archived(self.store.layout, session):
                 self.roster.look(session, may_read=False)
-        self._settle()
+        self._collect()
+        self.committer.commit_finished()
         self._archive(everything=True)
 
     def _rest(self) -> float:
@@ -297,6 +336,8 @@ class Pipeline(Demands):
             waits.append(self.committer.retry_at - now)
         if self.attempts.until > now:
             waits.append(self.attempts.until - now)
+        if self.committer.finished and (pause := self.pace.wait_seconds()):
+            waits.append(pause)
         waits += [job.retry_at - now for job in self.committer.finished if job.held]
         blocked = self._blocked_seconds()
         for session in self.roster.active():
@@ -318,9 +359,11 @@ class Pipeline(Demands):
         now = self._now()
         if self.committer.reason:
             return max(BLOCKED_SECONDS, self.committer.retry_at - now)
+        if wait := self.pace.wait_seconds():
+            return wait
         if self.attempts.until > now:
             return self.attempts.until - now
-        if self.workers.uses_model and not self.attempts.may_start(self._running()):
+        if self.workers.uses_model and not self.attempts.may_start(self.running):
             return REST_SECONDS_MAX  # A job that ends wakes us; a budget is looked at by then.
         return BLOCKED_SECONDS
 
@@ -346,7 +389,9 @@ class Pipeline(Demands):
         session.held = session.last_error = reason
         session.retry_at = self._now() + HELD_SECONDS
 
-    def _running(self) -> int:
+    @property
+    def running(self) -> int:
+        """How many jobs there are that others work on."""
         return sum(job.future is not None for job in self._jobs)
 
     def _now(self) -> float:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from acontext_fs import layout, sessions
-from acontext_fs.commits import Commit
+from acontext_fs import layout, rescued, sessions
 from acontext_fs.daemon import archive, intake
 from acontext_fs.daemon.buffer import Limits
 from acontext_fs.daemon.committer import Committer
 from acontext_fs.daemon.gate import Event
+from acontext_fs.daemon.orphans import OPEN_SECONDS
+from acontext_fs.daemon.salvage import Salvage
+from acontext_fs.daemon.taking_back import note
 from acontext_fs.daemon.tracked import Stamp, Tracked
+from acontext_fs.daemon.verdicts import Verdict, session_of, verdicts
 from acontext_fs.errors import AcontextError
 from acontext_fs.layout import SessionPlace
+from acontext_fs.revisions import Revisions
 from acontext_fs.store import Store
 
+LOOK_BACK_COMMITS = 2_000
+"""Among so many commits a start looks for what people took back: a daemon may have been killed
+between a revert and noting it. Some 30 ms."""
 HELD_SECONDS = 30.0
 """How long a session with a file that cannot be read is left alone."""
 
@@ -40,8 +47,13 @@ class Roster:
         self._report = report
         self._space_stamps: dict[str, Stamp | None] = {}
         self._duplicates: set[str] = set()
-        self._rejected: list[Commit] = []
+        self._unseen: set[str] = set()
+        """The sessions whose file could not be looked at the last time."""
+        self._verdicts: list[Verdict] = []
+        self._has_looked_back = False
         self._rested: OrderedDict[str, Tracked] = OrderedDict()
+        self._salvage = Salvage(store, committer, report)
+        self._salvage.find_writers()
 
     def scan(self) -> None:
         """Look at every session file there is: what events may have missed is found here."""
@@ -50,6 +62,8 @@ class Roster:
         under_way = bool(history.held())
         # In the middle of a merge the files hold conflict markers; what counts is what comes out.
         moved = head != before and not under_way
+        if moved:
+            self._salvage.before = before
         if not under_way:
             self._committer.head = head
         found = {place.session_path: place for place in sessions.places(self._store.source)}
@@ -69,29 +83,41 @@ class Roster:
             if session.place.space in rules_changed:
                 session.nothing_to_learn = False
                 self._active.add(path)
-            if session.lost or intake.stamp_of(self._store.root / path) != session.stamp:
+            changed = intake.stamp_of(self._store.root / path) != session.stamp
+            if session.lost or session.aside or session.unread or changed:
                 self._active.add(path)
-        if moved and before:
-            self._rejected += [
-                commit
-                for commit in history.reverted(before)
-                if commit.trailer("Acontext-Kind") == "skills"
-            ]
-        self._reject()
+        if moved:
+            for job in self._committer.finished:
+                job.retry_at = 0.0  # What it waits for may just have been committed.
+        if head and not under_way and (moved or not self._has_looked_back):
+            self._look_back(before, head)
+        self._active |= self._salvage.tend(self.all) & self.all.keys()
+        self._decide()
 
-    def _reject(self) -> None:
+    def _look_back(self, before: str, head: str) -> None:
+        """Find out what people took back: since the last look, or where the branch went elsewhere
+        than forward, and at a start, in the last commits whatever they are.
+        """
+        revisions = Revisions(self._store.root)
+        is_forward = self._has_looked_back and revisions.leads_to(head, before)
+        known = before if is_forward else revisions.ancestor(head, LOOK_BACK_COMMITS)
+        self._verdicts += verdicts(revisions, known, head)
+        self._has_looked_back = True
+        rescued.drop_found(self._store.root)
+
+    def _decide(self) -> None:
         """Note the learnings that a person took back, before anything is learned again."""
         places = {str(one.place): one for one in self.all.values() if not one.is_duplicate}
-        while self._rejected and not self._committer.blocked:
-            session = places.get(self._rejected[0].trailer("Acontext-Session"))
-            if session is not None and self._committer.reject(session, self._rejected[0]):
+        while self._verdicts and not self._committer.blocked:
+            session = places.get(session_of(self._verdicts[0].learning))
+            if session is not None and note(self._committer, session, self._verdicts[0]):
                 return
-            self._rejected.pop(0)
+            self._verdicts.pop(0)
 
     @property
     def is_rejecting(self) -> bool:
         """Whether a learning was taken back and that is not noted yet: nothing is learned then."""
-        return bool(self._rejected)
+        return bool(self._verdicts)
 
     def _spaces_changed(self) -> set[str]:
         """The spaces whose `space.toml` changed since the last scan."""
@@ -101,6 +127,18 @@ class Roster:
         }
         before, self._space_stamps = self._space_stamps, now
         return {name for name, stamp in now.items() if name in before and before[name] != stamp}
+
+    def notices(self) -> list[str]:
+        """What a person should know of programs that write into files that were replaced."""
+        return self._salvage.notices()
+
+    def close(self) -> None:
+        """Keep in git what only memory holds, and close the files that are kept open."""
+        try:
+            self._salvage.close({p: one for p, one in self.all.items() if not one.is_duplicate})
+        except (AcontextError, OSError, ValueError) as error:
+            text = f"{error}; lines that were read and are in no file any more are not saved"
+            self._report(Event("trouble", None, text))
 
     def has_moved(self) -> bool:
         """Whether a person committed, or went to another branch, since the last look."""
@@ -137,8 +175,10 @@ class Roster:
 
     def rest(self, session: Tracked) -> None:
         """Leave a session alone until its file changes."""
-        self._active.discard(session.place.session_path)
         path = session.place.session_path
+        self._active.discard(path)
+        if session.lost:
+            intake.forget_ahead(session)
         self._rested.pop(path, None)
         self._rested[path] = session
         while len(self._rested) > READERS_MAX:
@@ -157,7 +197,11 @@ class Roster:
             self._look(session, may_read)
         except (AcontextError, OSError, ValueError) as error:
             self._hold(session, str(error))
+            self._unseen.add(session.place.session_path)
             return
+        if session.place.session_path in self._unseen:
+            self._unseen.remove(session.place.session_path)
+            session.held = ""
         if session.lost and not was:
             self._lose(session)
         elif session.lost and session.stamp is None and self._is_elsewhere(session):
@@ -168,11 +212,46 @@ class Roster:
             self._report(Event("found", session.place, "is as it was again; reading on"))
 
     def _look(self, session: Tracked, may_read: bool) -> None:
+        salvage, was, before = self._salvage, session.lost, session.stamp
+        salvage.notice(session)
+        idle = session.lost or session.aside
+        was_put_back = not idle and salvage.take_over(session)
+        self._read_on(session, may_read)
+        changed, lost = session.stamp != before, session.lost and not was
+        if session.aside or (session.lost and (lost or changed or session.kept)):
+            was_put_back = self._mend(session, may_read) or was_put_back
+        if was_put_back and not session.lost:
+            self._committer.archive([session])  # Git calls the file changed until then.
+        if changed and session.grown_at + OPEN_SECONDS > self._store.clock.monotonic():
+            salvage.keep_open(session)
+
+    def _mend(self, session: Tracked, may_read: bool) -> bool:
+        """Bring back into a file what git took out of it, or find out where it is in it now, and
+        go on from there; True if that was possible.
+        """
+        read = self._salvage.lines_read(session) if session.lost else []
+        mended = self._salvage.put_back(session)
+        if mended:
+            intake.begin_again(session)
+            self._read_on(session, may_read)
+        if session.lost and self._salvage.follow(session, read):
+            mended = True
+            self._read_on(session, may_read)
+        if not session.lost:
+            self._salvage.settle(session)
+        elif session.aside and not session.kept:
+            session.take_up()
+        elif set(session.aside) <= set(session.kept):
+            session.aside.clear()  # It was read again, with more; else both are saved in turn.
+        return mended
+
+    def _read_on(self, session: Tracked, may_read: bool) -> None:
         worktree, clock = self._committer.worktree, self._store.clock
         was = session.lost
         intake.look(worktree, session, self._limits, clock, may_read=may_read)
         lost = session.lost and not was
         if lost and intake.relocate(worktree, self._committer.history, session):
+            session.set_aside()  # Git may have taken them out: what it puts back has no secrets.
             intake.look(worktree, session, self._limits, clock, may_read=may_read)
 
     def select(self, paths: Iterable[str]) -> list[Tracked]:
@@ -208,8 +287,15 @@ class Roster:
         self._load(session)
 
     def _load(self, session: Tracked) -> None:
+        before = session.progress
         try:
+            if session.generation:
+                self._salvage.notice(session)
             intake.load(self._store.layout, session)
+            now = session.progress
+            went_back = now.cursor.line < before.cursor.line
+            if went_back or now.archived_bytes < before.archived_bytes:
+                self._salvage.leave_behind(session)
         except (AcontextError, OSError, ValueError) as error:
             self._hold(session, str(error))
         self._active.add(session.place.session_path)
@@ -240,7 +326,8 @@ class Roster:
             return
         edit = archive.rescue_of(self._committer.history, session)
         if edit is None:
-            session.let_all_go()
+            session.set_aside()
+            self._salvage.settle(session)
         else:
             self._committer.rescue(session, edit)
 
@@ -256,6 +343,8 @@ class Roster:
 
     def _forget(self, session: Tracked) -> None:
         path = session.place.session_path
+        session.set_aside()
+        self._salvage.leave_behind(session)
         session.generation += 1  # What still works on it works for nothing.
         self.all.pop(path, None)
         self._active.discard(path)

@@ -7,31 +7,33 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import orjson
-
-from acontext_fs import files, git_filter, pruning, requests
-from acontext_fs.clock import format_time
-from acontext_fs.daemon import archive
+from acontext_fs import files, pruning, requests, setup
+from acontext_fs.daemon import power_cut
 from acontext_fs.daemon.capture.capture import Capture
 from acontext_fs.daemon.gate import Event
+from acontext_fs.daemon.gauges import FOLDERS_MAX, REQUESTS_MAX, Gauges, Queues
 from acontext_fs.daemon.pipeline import Pipeline
+from acontext_fs.daemon.state_file import StateFile
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.upkeep import Upkeep
-from acontext_fs.daemon.watch import Hints, Watcher
+from acontext_fs.daemon.watch import HINTS_MAX, Hints, Watcher
 from acontext_fs.daemon.work import Workers
-from acontext_fs.errors import AcontextError, HistoryError
-from acontext_fs.history import History
+from acontext_fs.errors import AcontextError, HistoryError, StoreError
 from acontext_fs.requests import Request
 from acontext_fs.settings import Settings
-from acontext_fs.store import Store
+from acontext_fs.store import Store, lock_identity
 
+_DECISIONS = ("undo", "again", "accept", "reject")
 RETRY_SECONDS = 1.0
 """How soon to go on after a duty failed."""
 RESCAN_SECONDS_MIN = 5.0
 RESCAN_SECONDS_MAX = 60.0
 CAPTURE_SECONDS = 0.2
 """How long a turn takes transcripts in before the sessions get their turn."""
+STRAINED_SECONDS = 5.0
+"""How often it does so while memory is short."""
 RESCAN_SHARE = 0.005
 """How much of one core rescans may take: a store that takes long to scan is scanned less often."""
 
@@ -66,11 +68,17 @@ class Service:
         self.capture: Capture | None = None
         self._watcher: Watcher | None = None
         self._options = options
+        self._environment = environment
         self._upkeep = Upkeep(store.root, store.clock, self._say, environment)
         self._stopping = False
+        self._lock: tuple[int, int] | None = None
         self._rescan_at = 0.0
         self._open: list[_Open] = []
-        self._published = b""
+        self._gauges = Gauges(self.pipeline)
+        self._state_file = StateFile(self.pipeline)
+        self._watched: set[Path] = set()
+        self._hinted = 0
+        self._taken_in_at = -STRAINED_SECONDS
         self._said = ""
         self._said_of_capture: dict[str, str] = {}
 
@@ -88,17 +96,27 @@ class Service:
         self.begin()
         root = self.store.layout
         files.make_folder(requests.folder(root))
-        self._watcher = Watcher([root.spaces, requests.folder(root)], self.hints)
+        self._watched = {root.spaces, requests.folder(root)}
+        self._watcher = Watcher(sorted(self._watched), self.hints)
         problem = self._watcher.start()
         if problem:
             say(problem)
         try:
             self.start_capture()
-            while not self._stopping:
+            while not (self._stopping or self._is_disowned()):
                 self.hints.wait(self.turn())
         finally:
             self._watcher.stop()
             self.end()
+        if self._is_disowned():
+            raise StoreError(
+                f"{self.store.layout.local} was deleted under this daemon, and with it the lock "
+                "that makes it the only one; nothing is lost, start it again"
+            )
+
+    def _is_disowned(self) -> bool:
+        """Whether the lock of the store is not the one that was held when this began."""
+        return lock_identity(self.store.layout) != self._lock
 
     def start_capture(self) -> None:
         """Take in from now on what attached agents write.
@@ -114,31 +132,26 @@ class Service:
 
     def begin(self) -> None:
         """Finish what a crash cut off, and find out what there is."""
+        self._lock = lock_identity(self.store.layout)
         history = self.pipeline.committer.history
         try:
             history.recover()
         except HistoryError as error:
             self._trouble(str(error))  # Every commit begins with another attempt.
         pruning.settle(self.store, history)
-        git_filter.install(self.store.root)
-        after_power_cut = self._was_power_cut()
+        problem = setup.teach_git(self.store.root, self._environment)
+        if problem:
+            self._say(problem)
+        if power_cut.was(self.store.layout):
+            clean = self.pipeline.committer.worktree.clean
+            power_cut.mend(self.store, history, clean, self._say)
         self._rescan()
-        if after_power_cut:
-            self._restore(history)
-        self._note_boot(clean=False)
-
-    def _restore(self, history: History) -> None:
-        clean = self.pipeline.committer.worktree.clean
-        for session in self.pipeline.roster.select(()):
-            try:
-                if archive.restore(self.store.root, history, session, clean):
-                    self.pipeline.roster.rouse(session)
-            except AcontextError as error:
-                self._trouble(f"{session.place}: {error}")
+        power_cut.note(self.store.layout, clean=False)
 
     def turn(self) -> float:
         """One round; returns how many seconds the next may wait."""
         paths, overflown = self.hints.take()
+        self._hinted = HINTS_MAX if overflown else len(paths)
         self._note(paths)
         now = self.store.clock.monotonic()
         rest = RETRY_SECONDS
@@ -148,6 +161,7 @@ class Service:
             if overflown or now >= self._rescan_at or self.pipeline.roster.has_moved():
                 self._rescan()
             self._take_requests()
+            self.pipeline.committer.history.settle()
             self._keep_up()
             rest = min(self._take_in(), self.pipeline.step())
             if self._answer_requests():
@@ -160,6 +174,9 @@ class Service:
 
     def end(self) -> None:
         """Commit what is done, archive, and tell those who wait that nobody works any more."""
+        if self._is_disowned():
+            self.pipeline.workers.close()
+            return  # Who owns the store by now finds all there is.
         try:
             self._upkeep.close()
             self.pipeline.committer.paused = ""
@@ -167,9 +184,10 @@ class Service:
             for waiting in list(self._open):
                 self._reply(waiting, ["the daemon was stopped before all was done; run it again"])
             self._publish()  # What is left waiting, and why, for `status`.
-            self._note_boot(clean=True)
+            power_cut.note(self.store.layout, clean=True)
         except (AcontextError, OSError) as error:
             self._trouble(str(error))
+        self.pipeline.roster.close()
         self.pipeline.workers.close()
 
     def _keep_up(self) -> None:
@@ -199,6 +217,10 @@ class Service:
         """Take transcripts in for a while; returns when to do so again. Trouble stays in here."""
         if self.capture is None:
             return RESCAN_SECONDS_MAX
+        now = self.store.clock.monotonic()
+        if self._gauges.is_strained and now < self._taken_in_at + STRAINED_SECONDS:
+            return self._taken_in_at + STRAINED_SECONDS - now
+        self._taken_in_at = now
         try:
             if self.capture.has_changed():
                 self._rescan_sources()
@@ -231,9 +253,19 @@ class Service:
 
     def _watch_sources(self, capture: Capture) -> None:
         for folder in capture.roots if self._watcher is not None else ():
-            problem = self._watcher.add(folder) if self._watcher is not None else ""
-            if problem:
-                self._say(f"{folder}: {problem}")
+            if folder not in self._watched:
+                problem = self._watch(folder)
+                if problem and self._said_of_capture.get(str(folder)) != problem:
+                    self._said_of_capture[str(folder)] = problem
+                    self._say(f"{folder}: {problem}")
+
+    def _watch(self, folder: Path) -> str:
+        """Watch one more folder; "" or why not."""
+        assert self._watcher is not None
+        if len(self._watched) >= FOLDERS_MAX:
+            return f"{FOLDERS_MAX} folders are watched already; changes are found by rescans"
+        self._watched.add(folder)
+        return self._watcher.add(folder)
 
     def _say(self, text: str) -> None:
         self._report(Event("trouble", None, text))
@@ -249,21 +281,6 @@ class Service:
         pause = min(max(RESCAN_SECONDS_MIN, took / RESCAN_SHARE), RESCAN_SECONDS_MAX)
         self._rescan_at = clock.monotonic() + pause
 
-    def _was_power_cut(self) -> bool:
-        """Whether the machine went down under the last daemon: another boot, no clean stop."""
-        data = files.read_bytes(self.store.layout.local / "boot.json")
-        if data is None:
-            return False
-        try:
-            last = orjson.loads(data)
-            return not last["clean"] and last["boot"] not in ("", boot_id())
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            return True  # Cut off while it was written, as by a power cut.
-
-    def _note_boot(self, *, clean: bool) -> None:
-        data = orjson.dumps({"boot": boot_id(), "clean": clean})
-        files.write_atomic(self.store.layout.local / "boot.json", data, durable=not clean)
-
     # -- requests ---------------------------------------------------------------------------------
 
     def _take_requests(self) -> None:
@@ -272,14 +289,34 @@ class Service:
             captures = request.action == "capture"
             if request.id in known or (captures and self.capture is None):
                 continue
+            if len(self._open) >= REQUESTS_MAX:
+                break  # The others wait where they are.
             self._rescan()
             if captures:
                 self._open.append(_Open(request, [], {}))
                 continue
+            if request.action in _DECISIONS and self._decide(request):
+                continue
             chosen = self.pipeline.roster.select(request.sessions)
-            learn_only = request.action == "learn"
-            self.pipeline.hurry(chosen, learn_only=learn_only, failed=request.failed)
+            learn_only = request.action in ("learn", "again")
+            if request.action != "again":
+                self.pipeline.hurry(chosen, learn_only=learn_only, failed=request.failed)
             self._open.append(_Open(request, chosen, self.pipeline.roster.sizes(chosen)))
+
+    def _decide(self, request: Request) -> bool:
+        """Do what a person decided about one learning; whether that is all there is to do."""
+        if request.action == "undo":
+            reply = self.pipeline.undo(request.about)
+        elif request.action in ("accept", "reject"):
+            reply = self.pipeline.decide(request.about, accept=request.action == "accept")
+        else:
+            path = next(iter(request.sessions), "")
+            reply = self.pipeline.want_again(path, request.about)
+        is_over = request.action != "again" or bool(reply.problems)
+        if is_over:
+            root = self.store.layout
+            requests.answer(root, request, reply.problems, reply.commit, soon=reply.soon)
+        return is_over
 
     def _answer_requests(self) -> bool:
         answered = False
@@ -289,7 +326,7 @@ class Service:
                     self._reply(waiting, self.capture.problems())
                     answered = True
                 continue
-            learn_only = waiting.request.action == "learn"
+            learn_only = waiting.request.action in ("learn", "again")
             for session in waiting.sessions:
                 self.pipeline.stop_hurrying(session, waiting.goals[session.place.session_path])
             problems = outcome(self.pipeline, waiting.sessions, learn_only=learn_only)
@@ -305,24 +342,11 @@ class Service:
     # -- how it is going --------------------------------------------------------------------------
 
     def _publish(self) -> None:
-        """Write what a file cannot tell by itself to `.acontext/state.json`, if it changed."""
-        sessions = {
-            session.place.session_path: _state(self.pipeline, session)
-            for session in self.pipeline.roster.select(())
-            if session.lost or self.pipeline.roster.is_active(session)
-        }
-        state = {
-            "pid": os.getpid(),
-            "waiting": self.pipeline.why_waiting(),
-            "sessions": {path: state for path, state in sessions.items() if state},
-        }
-        if self.capture is not None and self.capture.sources:
-            state["capture"] = self.capture.state()
-        data = orjson.dumps(state)
-        if data != self._published:
-            self._published = data
-            value = orjson.dumps({**state, "at": format_time(self.store.clock.now())})
-            files.write_atomic(self.store.layout.local / "state.json", value, durable=False)
+        """Measure what there is, and tell it."""
+        self._gauges.measure(Queues(self._hinted, len(self._open), len(self._watched)))
+        is_capturing = self.capture is not None and self.capture.sources
+        more = {"capture": self.capture.state()} if is_capturing and self.capture else {}
+        self._state_file.tell(self._gauges.levels, more)
 
 
 def outcome(
@@ -339,26 +363,3 @@ def outcome(
         return None
     stuck = [f"{s.place}: {why}" for s in chosen if (why := pipeline.why_stuck(s))]
     return list(dict.fromkeys([*([waiting] if left else []), *stuck]))
-
-
-def _state(pipeline: Pipeline, session: Tracked) -> dict[str, object]:
-    stuck = pipeline.why_stuck(session)
-    if stuck:
-        return {"state": "held", "reason": stuck}
-    if session.running:
-        return {"state": "running", "reason": ""}
-    if session.attempts:
-        return {"state": "retry", "reason": session.last_error, "attempts": session.attempts}
-    waits = session.pending_lines or session.progress.learning_pending
-    if waits and pipeline.why_waiting():
-        return {"state": "held", "reason": pipeline.why_waiting()}
-    return {}
-
-
-def boot_id() -> str:
-    """What tells one boot of this machine from another; "" where the system does not say."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

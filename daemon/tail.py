@@ -23,6 +23,8 @@ WINDOW_BYTES = 4096
 """How much in front of a cursor its fingerprint covers."""
 READ_BYTES_MAX = 1024 * 1024
 """How much is read at once, unless a single line is longer."""
+READ_LINES_MAX = 1_000
+"""And how many lines: a thousand times as many would fit, if they are short enough."""
 
 Identity: TypeAlias = tuple[int, int]
 """Device and inode."""
@@ -157,9 +159,33 @@ def _clean_window(descriptor: int, offset: int, clean: Clean) -> bytes:
         size *= 4
 
 
-def _read(descriptor: int, cursor: Cursor, identity: Identity | None, clean: Clean) -> Outcome:
+def check(path: Path, cursor: Cursor, identity: Identity | None, clean: Clean) -> Lost | None:
+    """Whether the file still is the one whose lines up to `cursor` were read: None, or what it is.
+
+    Raises:
+        SessionError: the file cannot be read.
+        RedactionError: a line in front of the cursor cannot be scanned.
+    """
+    try:
+        descriptor = files.open_regular(path)
+    except FileNotFoundError:
+        return Vanished()
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
+    try:
+        found = _window(descriptor, cursor, identity, clean)
+        return None if isinstance(found, bytes) else found
+    except OSError as error:
+        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _window(
+    descriptor: int, cursor: Cursor, identity: Identity | None, clean: Clean
+) -> bytes | Lost:
+    """What stands in front of the cursor, if it is what was read; else what has become of it."""
     status = os.fstat(descriptor)
-    found = (status.st_dev, status.st_ino)
     if status.st_size < cursor.offset:
         return Truncated(status.st_size)
     start = max(0, cursor.offset - WINDOW_BYTES)
@@ -167,7 +193,17 @@ def _read(descriptor: int, cursor: Cursor, identity: Identity | None, clean: Cle
     if fingerprint(window) != cursor.fingerprint:
         window = _clean_window(descriptor, cursor.offset, clean)
         if fingerprint(window) != cursor.fingerprint:
+            found = (status.st_dev, status.st_ino)
             return Replaced() if identity is not None and identity != found else Rewritten()
+    return window
+
+
+def _read(descriptor: int, cursor: Cursor, identity: Identity | None, clean: Clean) -> Outcome:
+    status = os.fstat(descriptor)
+    found = (status.st_dev, status.st_ino)
+    window = _window(descriptor, cursor, identity, clean)
+    if not isinstance(window, bytes):
+        return window
     data = _complete(descriptor, cursor.offset, status.st_size)
     if not data:
         return Unchanged(found, status.st_size - cursor.offset)
@@ -196,7 +232,7 @@ def _complete(descriptor: int, offset: int, size: int) -> bytes:
 
 
 def _split(data: bytes, cursor: Cursor) -> tuple[Line, ...]:
-    pieces = data.split(b"\n")[:-1]
+    pieces = data.split(b"\n", READ_LINES_MAX)[:-1]
     sizes = (len(piece) + 1 for piece in pieces)
     offsets = itertools.accumulate(sizes, initial=cursor.offset)
     return tuple(map(Line, itertools.count(cursor.line + 1), offsets, pieces))

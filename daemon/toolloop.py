@@ -3,8 +3,8 @@
 A wrong call never ends a conversation: an unknown function, arguments that do not fit, a change
 that cannot be made, all go back to the model as the result of that call. Every call gets exactly
 one result, also in the last turn. The conversation ends when `finish` is called in a turn in
-which nothing was refused, when a turn after the first has no call, or after `iterations_max`
-turns. Touches no file and holds no lock.
+which nothing was refused, when a turn after the first has no call, after `iterations_max` turns, or
+when it has `TALK_CHARS_MAX` characters. Touches no file and holds no lock.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from acontext_fs.models import ChatMessage, Model, Reply, Tool, ToolCall, ladder
 from acontext_fs.models.arguments import Arguments, ArgumentsInvalid, read, tool
 
 RESULT_CHARS_MAX = 60_000
+TALK_CHARS_MAX = 2_000_000
+"""A conversation that has grown so far has gone astray: each turn sends all of it again."""
 FINISH = "finish"
 
 Spend: TypeAlias = Callable[[int], None]
@@ -115,9 +117,11 @@ def converse(
             return talk.ended("silence")
         if talk.take_turn(reply):
             return talk.ended("finish")
+        if talk.chars() > TALK_CHARS_MAX:
+            break
     if not talk.done:
         raise ModelMisbehaved(
-            f"{model.name} made no call that could be carried out in {iterations_max} turns; "
+            f"{model.name} made no call that could be carried out in {turn + 1} turns; "
             f"the last problem: {talk.last_problem}"
         )
     return talk.ended("limit")
@@ -136,6 +140,10 @@ class _Talk:
 
     def ended(self, how: Literal["finish", "silence", "limit"]) -> Conversation:
         return Conversation(how, self.words, tuple(self.messages))
+
+    def chars(self) -> int:
+        """How much was said so far."""
+        return sum(len(str(message)) for message in self.messages)
 
     def problem(self, call: ToolCall) -> str:
         """What is wrong with a call before it is carried out, "" if nothing."""

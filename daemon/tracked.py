@@ -58,6 +58,8 @@ class Tracked:
     retry_at: float = 0.0
     learn_attempts: int = 0
     learn_retry_at: float = 0.0
+    conflicts: int = 0
+    """How often the learner was asked again because a person changed the same text."""
     lost: str = ""
     """Why the file cannot be read on: it was truncated, replaced, rewritten or deleted."""
     is_duplicate: bool = False
@@ -79,6 +81,11 @@ class Tracked:
     """The lines read behind `progress.archived_bytes`: if the file is truncated, git gets them."""
     kept_bytes: int = 0
     """How much memory they take."""
+    aside: list[Line] = field(default_factory=list)
+    """Lines that were read before its progress was taken from disk again, and that git did not
+    have: on disk still, or to be saved."""
+    overtaken: list[list[Line]] = field(default_factory=list)
+    """What was aside when other lines were read in its place: to be saved."""
     reader: Reader | None = None
     """Behind the last line that was read; dropped where many sessions have been at rest."""
     ahead: dict[int, tuple[Record, ...]] = field(default_factory=dict)
@@ -115,6 +122,35 @@ class Tracked:
         """Hold on to no line any more."""
         self.kept.clear()
         self.kept_bytes = 0
+
+    def set_aside(self) -> None:
+        """Hold on to what git does not have apart from what is read from now on."""
+        both = {line.number: line for line in (*self.aside, *self.kept)}
+        one = [both[number] for number in sorted(both)]
+        is_one = not one or one[-1].number - one[0].number < len(one)
+        if is_one and all(both[line.number].data == line.data for line in self.aside):
+            self.aside = one
+        else:
+            self.overtaken.append(self.aside)
+            self.aside = list(self.kept)
+        self.let_all_go()
+
+    def take_up(self) -> None:
+        """Hold on again to what was set aside, instead of what was read since."""
+        lines, self.aside = self.aside, []
+        self.let_all_go()
+        for line in lines:
+            self.keep(line)
+
+    @property
+    def read_lines(self) -> int:
+        """How many lines were read, extracted or not."""
+        return (self.buffer or self.progress).cursor.line
+
+    @property
+    def read_bytes(self) -> int:
+        """How much of the file was read, extracted or not."""
+        return (self.buffer or self.progress).cursor.offset
 
     @property
     def pending_lines(self) -> int:

@@ -1,5 +1,6 @@
 """Commits beside a person who uses git, in repositories kept in other ways."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -300,3 +301,41 @@ def test_an_edit_in_the_second_of_the_index_stays_visible(history, store, git, w
     os.utime(index, (second, second))
     history.commit([edit(A)], MESSAGE)
     assert git("status", "--porcelain") == " M mine.txt\n"
+
+
+def test_a_switch_in_the_middle_of_a_commit_leaves_nothing_of_it(history, store, git, monkeypatch):
+    """Git takes no lock of the index for a new branch at the same commit."""
+    real = history._journal.write
+
+    def late(*arguments):
+        real(*arguments)
+        git("switch", "-q", "-c", "new")
+
+    monkeypatch.setattr(history._journal, "write", late)
+    before = git("rev-parse", "HEAD")
+    with pytest.raises(CommitHeld, match="another branch") as raised:
+        history.commit([edit(A)], MESSAGE)
+    assert raised.value.soon
+    assert (git("rev-parse", "main"), git("rev-parse", "new")) == (before, before)
+    settled(git)
+    monkeypatch.undo()
+    history.commit([edit(A)], MESSAGE)
+    assert git("rev-parse", "new~1") == before
+    settled(git)
+
+
+def test_while_the_branch_is_moved_git_cannot_go_to_another(history, git, monkeypatch):
+    told = []
+    real = history._head_lock.hold
+
+    @contextlib.contextmanager
+    def watched():
+        with real():
+            told.append(git("symbolic-ref", "HEAD", "refs/heads/other", check=False))
+            yield
+
+    monkeypatch.setattr(history._head_lock, "hold", watched)
+    history.commit([edit(A)], MESSAGE)
+    assert git("symbolic-ref", "HEAD") == "refs/heads/main\n"
+    assert len(told) == 1
+    settled(git)

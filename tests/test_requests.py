@@ -35,6 +35,14 @@ def test_the_reply_reaches_the_one_who_waits_and_nothing_is_left(root):
     assert os.listdir(requests.folder(root)) == []
 
 
+def test_what_a_request_is_about_and_the_commit_made_for_it_arrive(root):
+    sent = requests.send(root, "undo", [], failed=False, about="abc")
+    (found,) = requests.pending(root)
+    assert found.about == "abc"
+    requests.answer(root, sent, ["held"], "def", soon=True)
+    assert requests.wait(root, sent, 1, lambda: True) == Reply(("held",), "def", soon=True)
+
+
 def test_a_request_with_a_reply_is_pending_no_more(root):
     sent = requests.send(root, "flush", [], failed=False)
     requests.answer(root, sent, [])

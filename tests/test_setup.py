@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -162,6 +163,52 @@ def test_a_bare_repository_is_refused(root, clock):
     assert not (root / "acontext.toml").exists()
 
 
+@pytest.mark.parametrize(
+    ("commands", "said", "remedy"),
+    [
+        (["init -q --object-format=sha256"], "SHA-256 objects", "git init --object-format=sha1"),
+        (
+            ["config core.repositoryFormatVersion 1", "config extensions.refStorage reftable"],
+            "branches in a reftable",
+            "git refs migrate --ref-format=files",
+        ),
+        (["config core.splitIndex true"], "a split index", "core.splitIndex false"),
+        (["add .", "update-index --split-index"], "a split index", "--no-split-index"),
+        (
+            ["add .", "commit -qm x", "sparse-checkout set --cone --sparse-index other"],
+            "a sparse index",
+            "--no-sparse-index",
+        ),
+    ],
+    ids=["sha256", "reftable", "split setting", "split file", "sparse"],
+)
+def test_what_libgit2_cannot_do_is_named_before_anything_is_written(
+    root, clock, commands, said, remedy, capfd
+):
+    if not commands[0].startswith("init"):
+        run_git(root, "init", "-q")
+    for folder in ("mine", "other"):
+        (root / folder).mkdir()
+        (root / folder / "file.txt").write_text("mine\n")
+    for command in commands:
+        run_git(root, *command.split())
+    before = everything(root)
+    with pytest.raises(StoreError) as raised:
+        setup.init(root, clock)
+    assert f"{root}" in str(raised.value)
+    assert "which libgit2 cannot read: " in str(raised.value)
+    assert said in str(raised.value)
+    assert remedy in str(raised.value)
+    assert everything(root) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def everything(root) -> dict[str, tuple[int, bytes]]:
+    """Every file, with the time it was written."""
+    files = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
 def test_a_repository_in_the_middle_of_a_merge_is_waited_for(root, clock):
     run_git(root, "init", "-q", "-b", "main")
     run_git(root, "commit", "-q", "--allow-empty", "-m", "a")
@@ -199,6 +246,20 @@ def test_transcripts_are_merged_by_union_and_never_converted(store, git):
     assert "text: unset" in said
     assert "text: set" in git("check-attr", "text", "--", "spaces/a/skills/s/SKILL.md")
     assert git("check-ignore", ".acontext/x", "spaces/a/.acontext-1.tmp").count("\n") == 2
+
+
+def test_what_is_this_machines_own_stays_out_of_git_on_a_branch_that_ignores_nothing(
+    store, git, clock
+):
+    (store.layout.local / "state.json").write_text("{}")
+    git("switch", "-q", "--orphan", "new")
+    git("add", "-A")
+    assert git("status", "--porcelain") == ""
+    for path in store.layout.local.iterdir():
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    with own(store.layout, "daemon", clock):
+        git("add", "-A")
+        assert git("status", "--porcelain") == ""
 
 
 def test_two_machines_that_append_to_one_session_merge_without_a_conflict(store, git, tmp_path):

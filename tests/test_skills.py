@@ -243,7 +243,11 @@ def test_catalogue_leaves_out_what_cannot_be_read_and_problems_says_why():
 
 
 @pytest.mark.parametrize(
-    "path", ["a/SKILL.md", "a/b.md", "a/b c.md", "a/b/c/d.txt", "a-1/2026-05-04.md", "a/é.csv"]
+    "path",
+    [
+        *("a/SKILL.md", "a/b.md", "a/b c.md", "a/b/c/d.txt", "a-1/2026-05-04.md", "a/é.csv"),
+        *("a/заметки.md", "a/API一覧.md", "a/नोट.md", "a/console.md", "a/com.md", "a/git.md"),
+    ],
 )
 def test_check_path_accepts(path):
     assert skills.check_path(path) == path
@@ -290,6 +294,41 @@ def test_check_path_accepts(path):
         "a/skill.md",
         "a/b/SKILL.md",
         "a/b?.md",
+        "a/b.json",
+        "a/agents/openai.txt",
+        "a/Scripts/b.md",
+        "a/hooks/b.md",
+        "a/CLAUDE.md",
+        "a/b/agents.md",
+        "a/GEMINI.md",
+        "a/requirements.txt",
+        "a/SKILL.MD",
+        "a/SK\u0406LL.md",
+        "a/b\uff0fc.md",
+        "a/b\u2215c.md",
+        "a/b\u2044c.md",
+        "a/\uff33KILL.md",
+        "a/\u200c.git/b.md",
+        "a/.g\u200cit/b.md",
+        "a/git~1/b.md",
+        "a/GIT~1/b.md",
+        "a/.git::$INDEX_ALLOCATION/b.md",
+        "a/b\u202etxt.md",
+        "a/b\u200b.md",
+        "a/b\ufe0f.md",
+        "a/b\u3164.md",
+        "a/\U000e0041.md",
+        "a/CONIN$.md",
+        "a/com\u00b9.md",
+        "a/LPT9.x.md",
+        "a/Aux .md",
+        "a/con.",
+        "a/" + "\u00e9" * 100 + ".md",
+        "a/" + "\u4e00" * 70 + ".md",
+        "a/b\U0001f600.md",
+        "a/$HOME.md",
+        "~/b.md",
+        "-a/b.md",
     ],
 )
 def test_check_path_refuses(path):
@@ -312,7 +351,7 @@ def edit(path: str, content: bytes | None = b"y\n") -> SkillEdit:
         [edit("notes/x.md", None)],
         [edit("notes/SKILL.md", GOOD.replace(b"Keeps notes", b"Holds notes") + b"more\n")],
         [edit("new/SKILL.md", skills.render("new", "b", "")), edit("new/y.md")],
-        [edit("notes/x.md", b"x" * 256 * 1024)],
+        [edit("notes/x.md", b"text\n" * (256 * 1024 // 5))],
     ],
 )
 def test_check_edits_accepts(edits):
@@ -344,19 +383,47 @@ def test_check_edits_refuses(edits, reason):
         skills.check_edits(FILES, edits)
 
 
-@pytest.mark.parametrize("value", ['"false"', "'False'", "false"])
-def test_a_skill_of_a_persons_own_is_never_written(value):
-    own = front("name: own", "description: b", "metadata:", f"  acontext-managed: {value}")
+@pytest.mark.parametrize("value", ['"false"', "'False'", "false", "no", "0", "off", "FALSE "])
+@pytest.mark.parametrize("lines", ["metadata:\n  acontext-managed: {}", "acontext-managed: {}"])
+def test_a_skill_of_a_persons_own_is_never_written(value, lines):
+    files = {"own/SKILL.md": front("name: own", "description: b", lines.format(value))}
+    assert "person's own" in skills.closed(files, "own")
     with pytest.raises(SkillInvalid, match="person's own"):
-        skills.check_edits({"own/SKILL.md": own}, [edit("own/x.md")])
+        skills.check_edits(files, [edit("own/x.md")])
+    # Set while the learner worked: the same edit, judged against what is there then.
+    with pytest.raises(SkillInvalid, match="person's own"):
+        skills.check_edits(files | {"own/x.md": b"x"}, [edit("own/x.md", b"x\ny\n")])
 
 
-def test_a_skill_with_one_clients_keys_may_get_files_but_keeps_its_front_matter():
-    loose = front("name: loose", "description: b", "model: opus")
-    files = {"loose/SKILL.md": loose}
-    skills.check_edits(files, [edit("loose/x.md")])
-    with pytest.raises(SkillInvalid, match="'model'"):
-        skills.check_edits(files, [edit("loose/SKILL.md", loose + b"more\n")])
+@pytest.mark.parametrize("value", ['"true"', '"yes"', "maybe", '""'])
+def test_any_other_word_leaves_a_skill_to_learners(value):
+    own = front("name: own", "description: b", "metadata:", f"  acontext-managed: {value}")
+    skills.check_edits({"own/SKILL.md": own}, [edit("own/x.md")])
+
+
+@pytest.mark.parametrize(
+    ("skill", "rule"),
+    [
+        (front("name: loose", "description: b", "model: opus"), "'model'"),
+        (front("name: other", "description: b"), "must be the same"),
+        (front("name: loose", f"description: {'b' * 1025}"), "1025 characters"),
+        (front("name: loose", "description: b", "metadata: x"), "no mapping"),
+        (b"# Loose\n", "front matter"),
+    ],
+)
+def test_an_invalid_skill_of_a_person_is_named_with_the_rule_and_left_alone(skill, rule):
+    files = {"loose/SKILL.md": skill}
+    assert rule in skills.invalid(files)["loose"]
+    assert rule in skills.closed(files, "loose")
+    for change in (edit("loose/x.md"), edit("loose/SKILL.md", GOOD.replace(b"notes", b"loose"))):
+        with pytest.raises(SkillInvalid, match=rule):
+            skills.check_edits(files, [change])
+
+
+def test_line_ends_of_windows_make_no_skill_a_forbidden_one():
+    files = {"notes/SKILL.md": b"\xef\xbb\xbf" + GOOD.replace(b"\n", b"\r\n")}
+    assert skills.closed(files, "notes") == ""
+    skills.check_edits(files, [edit("notes/x.md")])
 
 
 def test_a_skill_that_cannot_be_read_is_not_added_to():

@@ -162,3 +162,22 @@ def test_what_nobody_may_read_blocks(tmp_path, monkeypatch, unreadable):
 def test_what_cannot_be_looked_at_blocks(tmp_path):
     said = skills.blocked(tmp_path, ["a" * 5000 + "/x.md"])
     assert "cannot be looked at: File name too long" in said
+
+
+@pytest.mark.parametrize(
+    ("mode", "what"), [(0o755, "it can be run"), (0o444, "it is read-only"), (0o500, "read-only")]
+)
+def test_a_file_that_can_be_run_or_not_be_written_blocks(tmp_path, mode, what):
+    folder = obstacles(tmp_path / "skills")
+    (folder / "a/SKILL.md").write_bytes(b"x")
+    assert skills.blocked(folder, ["a/x.md"]) == ""
+    (folder / "a/x.md").chmod(mode)
+    assert what in skills.blocked(folder, ["a/new.md", "a/x.md"])
+
+
+def test_on_a_disk_where_everything_can_be_run_that_says_nothing(tmp_path):
+    folder = obstacles(tmp_path / "skills")
+    (folder / "a/SKILL.md").write_bytes(b"x")
+    for name in ("x.md", "SKILL.md"):
+        (folder / "a" / name).chmod(0o777)
+    assert skills.blocked(folder, ["a/x.md"]) == ""

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 import orjson
 import pytest
@@ -13,6 +14,7 @@ from acontext_fs.records import (
     AppendProgress,
     InsertTask,
     Learning,
+    LearningStatus,
     LinkMessages,
     Task,
     UpdateTask,
@@ -261,10 +263,7 @@ built = st.builds(
     progresses=st.lists(text, max_size=3).map(tuple),
     preferences=st.lists(text, max_size=3).map(tuple),
     lines=ranges.map(lambda r: tasks.merge(r, ())),
-    learning=st.none()
-    | st.builds(
-        Learning, st.sampled_from(["pending", "skipped", "learned", "failed", "rejected"]), text
-    ),
+    learning=st.none() | st.builds(Learning, st.sampled_from(get_args(LearningStatus)), text),
 )
 
 

@@ -39,7 +39,10 @@ HOMES = {
     # One writes, one makes its objects, one reads.
     "pygit2": {"acontext_fs/history.py", "acontext_fs/objects.py", "acontext_fs/revisions.py"}
     # Tells git to run the filter it is.
-    | {"acontext_fs/git_filter.py"},
+    | {"acontext_fs/git_filter.py", "acontext_fs/git_merge.py"}
+    # What stands beside the branch, and what a person has under way.
+    | {"acontext_fs/proposals.py", "acontext_fs/rescued.py"}
+    | {"acontext_fs/gitindex.py", "acontext_fs/repository.py", "acontext_fs/union_merge.py"},
     "re2": {"acontext_fs/redact_engine.py"},
     "rich": {"acontext_fs/cli/show.py"},
     "splintr": {"acontext_fs/tokens.py"},
@@ -54,7 +57,10 @@ BROAD_EXCEPT = {"daemon/work.py", "acontext_fs/cli/serve.py"}
 # Who may look at the clock, wait, or read the environment.
 CLOCK = {"acontext_fs/clock.py", "acontext_fs/gitlock.py", "acontext_fs/history.py"}
 CLOCK |= {"acontext_fs/requests.py", "acontext_fs/cli/run.py", "acontext_fs/cli/demo.py"}
+CLOCK |= {"acontext_fs/placing.py"}
 ENVIRONMENT = {"acontext_fs/cli/__init__.py", "acontext_fs/cli/wiring.py"}
+# A program of its own, which git runs.
+ENVIRONMENT |= {"acontext_fs/git_merge.py"}
 
 
 def name_of(path: Path) -> str:

@@ -1,11 +1,8 @@
-import os
-import stat
-
 import pytest
 
 from acontext_fs import worktree
 from acontext_fs.commits import FileEdit
-from acontext_fs.errors import CommitConflict, CommitHeld, StoreError
+from acontext_fs.errors import CommitConflict, CommitHeld
 from acontext_fs.worktree import Change
 from tests.conftest import run_git
 
@@ -64,27 +61,13 @@ def test_only_what_is_as_it_was_is_unwritten(tmp_path):
     assert [one.path for one in found] == ["as-before", "made"]
 
 
-def test_files_are_written_and_removed_and_transcripts_left_alone(tmp_path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "gone").write_bytes(b"x")
-    (tmp_path / "log").write_bytes(b"appended to")
-    worktree.write(
-        tmp_path,
-        [
-            change("new/run", b"#!/bin/sh\n", mode=worktree.EXECUTABLE),
-            change("folder/gone", None),
-            change("log", b"as committed", archive=True),
-        ],
-    )
-    assert stat.S_IMODE((tmp_path / "new" / "run").stat().st_mode) == 0o755
-    assert (tmp_path / "log").read_bytes() == b"appended to"
-    assert sorted(os.listdir(tmp_path)) == ["log", "new"]
-
-
-def test_if_one_file_cannot_be_staged_none_is_replaced(tmp_path):
-    (tmp_path / "a").write_bytes(b"old")
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError, match="cannot write"):
-        worktree.write(tmp_path, [change("a", b"new"), change("file/b", b"new")])
-    assert (tmp_path / "a").read_bytes() == b"old"
-    assert sorted(os.listdir(tmp_path)) == ["a", "file"]
+def test_a_file_saved_a_moment_ago_is_left_alone_until_it_settles(tmp_path):
+    path = tmp_path / "notes.md"
+    path.write_bytes(b"x")
+    saved = path.stat().st_mtime
+    with pytest.raises(CommitHeld, match="is being edited") as raised:
+        worktree.check_settled(tmp_path, "notes.md", saved + 0.5)
+    assert (raised.value.path, raised.value.soon) == ("notes.md", True)
+    worktree.check_settled(tmp_path, "notes.md", saved + worktree.SETTLED_SECONDS)
+    worktree.check_settled(tmp_path, "notes.md", saved - 3600)  # The clock was put back.
+    worktree.check_settled(tmp_path, "gone.md", saved)

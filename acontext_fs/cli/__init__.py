@@ -12,7 +12,19 @@ import sys
 import click
 
 from acontext_fs import __version__
-from acontext_fs.cli import capture, demo, keep, read, run, serve, sql, write
+from acontext_fs.cli import (
+    capture,
+    demo,
+    history,
+    keep,
+    learned,
+    read,
+    run,
+    serve,
+    show,
+    sql,
+    write,
+)
 from acontext_fs.errors import AcontextError, UsageError
 
 
@@ -58,12 +70,14 @@ for command in (
     capture.import_,
     run.flush,
     run.learn,
+    history.undo,
+    history.review,
     read.status,
     read.sessions,
     read.messages,
     read.tasks,
-    read.skills,
-    read.log,
+    learned.skills,
+    learned.log,
     sql.search,
     sql.sql,
     sql.index,
@@ -88,5 +102,7 @@ def main() -> None:
 
 
 def _complain(error: AcontextError | str, code: int) -> int:
-    print(f"acontext-fs: {error}", file=sys.stderr)
+    # A name in it may hold anything, and must not look like a second message of ours.
+    text = show.plain(" ".join(str(error).split("\n")))
+    print(f"acontext-fs: {text}", file=sys.stderr)
     return code

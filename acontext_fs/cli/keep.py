@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,47 +10,95 @@ import click
 
 from acontext_fs.cli import show, wiring
 from acontext_fs.cli.phases import counted
-from acontext_fs.errors import HistoryError, StoreError, UsageError
+from acontext_fs.errors import AcontextError, HistoryError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from acontext_fs.finding import Finding
     from acontext_fs.layout import SessionPlace
     from acontext_fs.pruning_choice import Candidate, Family, Wanted
-    from acontext_fs.store import Store
+    from acontext_fs.store import Session, Store
 
+_AT_ONCE = ("set up", "put away", "finish", "rebuild")
+"""What mends all findings of its kind in one go."""
 LISTED_MAX = 20
 """So many sessions are listed one by one; more are summed up by space."""
 
 
-@click.command(short_help="Check every line, and files, progress, blobs and git; only reads.")
+@click.command(short_help="Check all of the store, and mend what is safe with --fix.")
 @click.argument("sessions", nargs=-1, metavar="[SESSION]...")
+@click.option("--fix", is_flag=True, help="Mend what loses nothing, after showing what that is.")
+@click.option("--yes", is_flag=True, help="Do not ask before --fix mends.")
 @show.json_option
 @click.pass_context
-def doctor(context: click.Context, /, sessions: tuple[str, ...], as_json: bool) -> None:
+def doctor(
+    context: click.Context, /, sessions: tuple[str, ...], fix: bool, yes: bool, as_json: bool
+) -> None:
     """List what is not as it should be in the store (or in the named SESSIONs), and what to do.
 
     Every damaged place with its file and line, sessions of an unknown format, files too large for
-    git hosts, progress and tasks that do not fit, missing blobs, a missing git filter, what is
-    held. Exit code 1 when something was found. Reads everything and changes nothing.
+    git hosts, progress and tasks that do not fit, missing blobs, what git has and the disk has not,
+    invalid skills and settings, git's own check, the index. Exit code 1 when something is left.
+    Reads everything; without --fix it changes nothing.
     """
-    from acontext_fs.doctor import examine
     from acontext_fs.store import find_session
 
+    if fix and as_json:
+        raise UsageError("--fix and --json do not go together: --fix asks, and says what it does")
     store = wiring.open_store(context.obj)
     chosen = [find_session(store, name) for name in sessions] or None
-    count = 0
-    listed: list[dict[str, object]] = []
-    for finding in examine(store, chosen):
-        count += 1
-        if as_json:
-            listed.append(_finding_json(finding))
-        else:
-            _print_finding(finding)
+    found = _examined(store, chosen, quiet=as_json)
     if as_json:
-        show.print_json(listed)
-    noun = "thing is" if count == 1 else "things are"
-    show.note(f"{count} {noun} not as they should be" if count else "nothing is wrong")
-    context.exit(1 if count else 0)
+        show.print_json([_finding_json(finding) for finding in found])
+    noun = "thing is" if len(found) == 1 else "things are"
+    show.note(f"{len(found)} {noun} not as they should be" if found else "nothing is wrong")
+    if fix and _fix(store, found, yes=yes):
+        show.note("looking again:")
+        found = _examined(store, chosen, quiet=False)
+        show.note(f"{len(found)} left, for you" if found else "nothing is wrong any more")
+    context.exit(1 if found else 0)
+
+
+def _examined(store: Store, chosen: Sequence[Session] | None, *, quiet: bool) -> list[Finding]:
+    """What is found, printed as it is."""
+    from acontext_fs.doctor import examine, of_index
+
+    found = []
+    whole = chosen is None and not store.commit
+    for finding in itertools.chain(examine(store, chosen), of_index(store) if whole else ()):
+        found.append(finding)
+        if not quiet:
+            _print_finding(finding)
+    return found
+
+
+def _fix(store: Store, found: Sequence[Finding], *, yes: bool) -> int:
+    """Mend what can be mended, if that is wanted; return how many findings are dealt with."""
+    from acontext_fs.mending import WHAT, mend
+    from acontext_fs.store import own
+
+    several = {(f.mend, f.path if f.mend not in _AT_ONCE else ""): f for f in found if f.mend}
+    if store.commit:
+        raise StoreError(f"{store.root} is a bare repository, which is only read: mend a clone")
+    if not several:
+        show.note("nothing of it can be mended without you" if found else "nothing is to be mended")
+        return 0
+    with own(store.layout, "doctor", store.clock):
+        for (what, path), _ in several.items():
+            show.note(show.plain(f"would {WHAT[what]}{f': {path}' if path else ''}"))
+        if not yes and not click.confirm("Do that?", err=True):
+            return 0
+        done = set()
+        for key, finding in several.items():
+            try:
+                why = mend(store, finding)
+            except AcontextError as error:
+                why = str(error)  # The others can be mended all the same.
+            said = f"not done ({why})" if why else "done"
+            show.note(show.plain(f"{said}: {WHAT[key[0]]}{f': {key[1]}' if key[1] else ''}"))
+            if not why:
+                done.add(key)
+    keys = [(f.mend, f.path if f.mend not in _AT_ONCE else "") for f in found]
+    return sum(key in done for key in keys)
 
 
 def _finding_json(finding: Finding) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Commands that read: status, sessions, messages, tasks, skills, log."""
+"""Commands that read: status, sessions, messages, tasks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def status(store_path: str | None, session: str | None, show_all: bool, as_json:
 
     store = wiring.open_store(store_path)
     chosen = [find_session(store, session)] if session else None
-    found = statuses.of_store(store, chosen)
+    found = statuses.of_store(store, chosen, wiring.load_settings(store).max_tokens_per_day)
     if as_json:
         show.print_json(_status_json(found, store))
         return
@@ -44,17 +44,19 @@ def status(store_path: str | None, session: str | None, show_all: bool, as_json:
 
 
 def _print_store(store: Store, found: StoreStatus) -> None:
+    from acontext_fs import budgets
+
     options = wiring.load_settings(store)
     counts: dict[str, int] = {}
     for one in found.sessions:
         counts[one.state] = counts.get(one.state, 0) + 1
     states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    click.echo(f"store    {store.root}")
+    click.echo(f"store    {show.plain(str(store.root))}")
     absent = "none: a bare repository is only read"
     if not store.commit:
         absent = "not running; start it with `acontext-fs daemon`"
-    click.echo(f"daemon   {found.daemon or absent}")
-    click.echo(f"reading  {wiring.describe(options)}")
+    click.echo(f"daemon   {show.plain(found.daemon) or absent}")
+    click.echo(f"reading  {show.plain(wiring.describe(options))}")
     if options.uses_model:
         spent = f"{wiring.budget(store, options).spent_today:,}"
         limit = f"{options.max_tokens_per_day:,}"
@@ -64,8 +66,18 @@ def _print_store(store: Store, found: StoreStatus) -> None:
         click.echo(f"waiting  {show.plain(found.waiting)}")
     for what in found.not_captured:
         click.echo(f"not captured {show.plain(what)}")
+    for what in found.notices:
+        click.echo(f"replaced {show.plain(what)}")
+    for ref in found.rescued:
+        click.echo(f"rescued  {ref}: `git log -p {ref}` shows lines that are on no branch")
     for what in found.misplaced:
         click.echo(f"not read {show.plain(what)}")
+    for what in found.skills:
+        click.echo(f"skill    {show.plain(what)}; learners leave it alone")
+    for level in found.budgets:
+        said = budgets.sentence(level)
+        if said and (level.name != "tokens" or options.uses_model):
+            click.echo(f"limit    {said}")
 
 
 def _status_row(one: SessionStatus) -> tuple[object, ...]:
@@ -87,8 +99,11 @@ def _print_details(one: SessionStatus) -> None:
 def _status_json(found: StoreStatus, store: Store) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from acontext_fs import budgets
+
     options = wiring.load_settings(store)
     value = asdict(found)
+    value["budgets"] = budgets.encode(found.budgets)
     value["extractor"] = options.llm_simple_model if options.uses_model else "rules"
     value["tokens_today"] = wiring.budget(store, options).spent_today
     value["tokens_per_day"] = options.max_tokens_per_day
@@ -288,113 +303,3 @@ def _task_json(
         space=session.place.space,
         message_ids=json_shapes.message_ids(task.lines, ids),
     )
-
-
-@click.command(short_help="List the skills, or print the files of one.")
-@click.argument("skill", required=False, metavar="[SKILL]")
-@click.option("--space", default=None, help="Only those of one space.")
-@show.at_option
-@show.json_option
-@click.pass_obj
-def skills(
-    store_path: str | None, skill: str | None, space: str | None, at: str | None, as_json: bool
-) -> None:
-    """List the skills of every space; or print the files of SKILL (`name` or `space.name`)."""
-    from acontext_fs import skills as skill_files
-    from acontext_fs.errors import StoreError
-
-    store = wiring.open_store(store_path, at)
-    rows = []
-    for name in [store.space(space).name] if space else store.source.space_names():
-        files = store.space(name).skill_files()
-        for problem in skill_files.problems(files):
-            show.note(f"{name}: {problem}")
-        for one in skill_files.catalogue(files):
-            if skill in (None, one.folder, f"{name}.{one.folder}", f"{name}/{one.folder}"):
-                rows.append(
-                    (name, one, {p: d for p, d in files.items() if p.split("/")[0] == one.folder})
-                )
-    if skill and not rows:
-        raise StoreError(f"there is no skill {skill!r}: `acontext-fs skills` lists them")
-    if as_json:
-        show.print_json([_skill_json(name, one, own, bool(skill)) for name, one, own in rows])
-    elif skill:
-        for _, _, own in rows:
-            for path, data in sorted(own.items()):
-                click.echo(f"== {path}\n{show.plain(data.decode('utf-8', errors='replace'))}")
-    else:
-        show.table(
-            ("skill", "files", "description"),
-            [(f"{name}.{one.folder}", len(own), one.description) for name, one, own in rows],
-        )
-
-
-def _skill_json(space: str, skill: Any, files: dict[str, bytes], full: bool) -> dict[str, Any]:
-    value = {
-        "id": f"{space}.{skill.folder}",
-        "name": skill.name,
-        "description": skill.description,
-        "space": space,
-        "files": sorted(path.partition("/")[2] for path in files),
-    }
-    if full:
-        value["content"] = {
-            path.partition("/")[2]: data.decode("utf-8", errors="replace")
-            for path, data in sorted(files.items())
-        }
-    return value
-
-
-@click.command(short_help="What was learned and tracked, and from where.")
-@click.argument("session", required=False, metavar="[SESSION]")
-@click.option("--kind", type=click.Choice(["archive", "tasks", "skills"]), help="Only this kind.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
-@show.json_option
-@click.pass_obj
-def log(
-    store_path: str | None, session: str | None, kind: str | None, limit: int, as_json: bool
-) -> None:
-    """Print the store's commits, newest first, with the sessions and lines they come from."""
-    from acontext_fs.store import find_session
-
-    store = wiring.open_store(store_path)
-    place = str(find_session(store, session).place) if session else None
-    history = store.revisions
-    found = []
-    for commit in history.log():
-        wanted = kind is None or commit.trailer("Acontext-Kind") == kind
-        if wanted and (place is None or place in commit.trailers.get("Acontext-Session", ())):
-            found.append(commit)
-            if len(found) >= limit:
-                break
-    if as_json:
-        show.print_json(
-            [_commit_json(commit, history.changed_paths(commit.id)) for commit in found]
-        )
-        return
-    show.table(
-        ("commit", "when", "kind", "session", "lines", "what"),
-        [
-            (
-                commit.id[:7],
-                f"{commit.when[:19]}Z",
-                commit.trailer("Acontext-Kind"),
-                " ".join(commit.trailers.get("Acontext-Session", ())[:3]),
-                commit.trailer("Acontext-Lines"),
-                commit.subject,
-            )
-            for commit in found
-        ],
-    )
-
-
-def _commit_json(commit: Any, paths: list[str]) -> dict[str, Any]:
-    return {
-        "id": commit.id,
-        "subject": commit.subject,
-        "body": commit.body,
-        "author": commit.author,
-        "created_at": commit.when,
-        "trailers": {name: list(values) for name, values in commit.trailers.items()},
-        "paths": paths,
-    }

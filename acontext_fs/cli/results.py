@@ -53,11 +53,13 @@ def _jsonl(found: Stream, out: BinaryIO) -> None:
 def _objects(found: Stream) -> Iterator[bytes]:
     names = unique(found.columns)
     for row in found.rows:
-        yield orjson.dumps(
-            {
-                name: values.plain(value, kind)
-                for name, kind, value in zip(names, found.types, row, strict=True)
-            }
+        yield show.escaped(
+            orjson.dumps(
+                {
+                    name: values.plain(value, kind)
+                    for name, kind, value in zip(names, found.types, row, strict=True)
+                }
+            )
         )
 
 

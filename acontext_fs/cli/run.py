@@ -10,15 +10,25 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from acontext_fs.cli import show, wiring
-from acontext_fs.errors import DaemonRunning, StoreError
+from acontext_fs.cli import naming, show, wiring
+from acontext_fs.errors import DaemonRunning, StoreError, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from acontext_fs.daemon.gate import Event
+    from acontext_fs.requests import Action, Reply
     from acontext_fs.settings import Settings
     from acontext_fs.store import Store
+
+
+INSIST_SECONDS = 10.0
+"""How long to ask again for what git's lock, or somebody who saves a file, is in the way of."""
+INSIST_PAUSE_SECONDS = 0.2
+
+
+EVENT_CHARS_MAX = 600
+"""So much of what happened is printed: a sentence and what to do are not cut."""
 
 
 @click.command(short_help="Make a store, or make a clone usable; safe to repeat.")
@@ -58,12 +68,14 @@ def run_daemon(
     Raises:
         AcontextError: it cannot begin.
     """
+    from acontext_fs import repository
     from acontext_fs.store import own
 
     store = wiring.open_store(store_path)
     if store.commit:
         raise StoreError(f"{store.root} is a bare repository: run the daemon in a clone of it")
     options = wiring.load_settings(store)
+    repository.opened(store.root)  # One that cannot be committed to is refused, not served.
     with (
         own(store.layout, command, store.clock),
         beside(store, options) if beside is not None else nullcontext(),
@@ -86,7 +98,7 @@ def _print_event(event: Event) -> None:
     commit = f"  {event.commit[:7]}" if event.commit else ""
     clock = time.strftime("%H:%M:%S")
     place = event.place or ""
-    text = f"  {show.one_line(event.text, 160)}" if event.text else ""
+    text = f"  {show.one_line(event.text, EVENT_CHARS_MAX)}" if event.text else ""
     show.note(f"{clock}  {event.kind:9}{place}{text}{commit}")
 
 
@@ -110,15 +122,33 @@ def flush(
 @click.command(short_help="Learn from finished tasks now.")
 @click.argument("sessions", nargs=-1, metavar="[SESSION]...")
 @click.option(
+    "--again",
+    metavar="TASK",
+    help="Learn from this task although it was taken back, skipped or given up: an id or its "
+    "beginning, or SESSION#NUMBER as `tasks` numbers them.",
+)
+@click.option(
     "--timeout", "timeout_seconds", type=float, default=600, show_default=True, metavar="SECONDS"
 )
 @click.pass_obj
-def learn(store_path: str | None, sessions: tuple[str, ...], timeout_seconds: float) -> None:
+def learn(
+    store_path: str | None, sessions: tuple[str, ...], again: str | None, timeout_seconds: float
+) -> None:
     """Learn from the finished tasks (of the named SESSIONs) that wait for it, also from the last.
 
     Learnings that were given up are tried again.
     """
-    _process(store_path, "learn", sessions, True, timeout_seconds)
+    if again is None:
+        _process(store_path, "learn", sessions, True, timeout_seconds)
+        return
+    if sessions:
+        raise UsageError("--again is about one task: name no sessions beside it")
+    store = wiring.open_store(store_path)
+    session, task = naming.find_task(store, again)
+    path = session.place.session_path
+    _do_or_ask(store, "again", [path], False, timeout_seconds, task.id)
+    (now,) = (one for one in session.all_tasks() if one.id == task.id)
+    click.echo(naming.outcome(session, now))
 
 
 def _process(
@@ -128,47 +158,117 @@ def _process(
     failed: bool,
     timeout_seconds: float,
 ) -> None:
-    from acontext_fs.store import find_session, own
+    from acontext_fs.store import find_session
 
     store = wiring.open_store(store_path)
     paths = [find_session(store, name).place.session_path for name in names]
+    _do_or_ask(store, action, paths, failed, timeout_seconds)
+    show.note("done")
+
+
+def _do_or_ask(
+    store: Store,
+    action: Action,
+    paths: Sequence[str],
+    failed: bool,
+    timeout_seconds: float,
+    about: str = "",
+) -> None:
+    """Do what is asked for, or have a running daemon do it."""
+    from acontext_fs.store import own
+
     options = wiring.load_settings(store)
     try:
-        with own(store.layout, action, store.clock):
-            problems = _do_it(store, options, action, paths, failed, timeout_seconds)
+        with own(store.layout, "flush" if action == "flush" else "learn", store.clock):
+            problems = _do_it(store, options, action, paths, failed, timeout_seconds, about)
     except DaemonRunning:
-        problems = _ask_daemon(store, action, paths, failed, timeout_seconds)
+        reply = _insist(
+            lambda: _ask_daemon(store, action, paths, failed, timeout_seconds, about),
+            timeout_seconds,
+        )
+        problems = reply.problems
     if problems:
         raise StoreError("; ".join(problems))
-    show.note("done")
+
+
+def take_back(store: Store, commit: str, timeout_seconds: float) -> Reply:
+    """Take a learning back, or have a running daemon do it."""
+    from acontext_fs.store import own
+
+    options = wiring.load_settings(store)
+    try:
+        with own(store.layout, "undo", store.clock):
+            service = wiring.service(store, options, _print_event)
+            service.begin()
+            reply = _insist(lambda: service.pipeline.undo(commit), timeout_seconds)
+            service.end()
+            return reply
+    except DaemonRunning:
+        return _insist(
+            lambda: _ask_daemon(store, "undo", [], False, timeout_seconds, commit), timeout_seconds
+        )
+
+
+def decide(store: Store, proposal: str, timeout_seconds: float, *, accept: bool) -> Reply:
+    """Accept or reject a proposal, or have a running daemon do it."""
+    from acontext_fs.store import own
+
+    options = wiring.load_settings(store)
+    try:
+        with own(store.layout, "review", store.clock):
+            service = wiring.service(store, options, _print_event)
+            service.begin()
+            reply = _insist(
+                lambda: service.pipeline.decide(proposal, accept=accept), timeout_seconds
+            )
+            service.end()
+            return reply
+    except DaemonRunning:
+        action: Action = "accept" if accept else "reject"
+        return _insist(
+            lambda: _ask_daemon(store, action, [], False, timeout_seconds, proposal),
+            timeout_seconds,
+        )
+
+
+def _insist(ask: Callable[[], Reply], timeout_seconds: float) -> Reply:
+    """The reply to what is asked again as long as the next moment may bring a better one."""
+    import time
+
+    deadline = time.monotonic() + min(timeout_seconds, INSIST_SECONDS)
+    while (reply := ask()).soon and time.monotonic() < deadline:
+        time.sleep(INSIST_PAUSE_SECONDS)
+    return reply
 
 
 def _ask_daemon(
     store: Store,
-    action: Literal["flush", "learn"],
+    action: Action,
     paths: Sequence[str],
     failed: bool,
     timeout_seconds: float,
-) -> Sequence[str]:
+    about: str,
+) -> Reply:
     from acontext_fs import requests
     from acontext_fs.store import is_owned, owner
 
-    asked = requests.send(store.layout, action, paths, failed=failed)
+    asked = requests.send(store.layout, action, paths, failed=failed, about=about)
     who = owner(store.layout)
     reply = requests.wait(store.layout, asked, timeout_seconds, lambda: is_owned(store.layout))
     if reply is None:
         gone = "ended before it was done" if not is_owned(store.layout) else "is still at it"
-        return [f"{who} {gone}; see `acontext-fs status`"]
-    return reply.problems
+        return requests.Reply((f"{who} {gone}; see `acontext-fs status`",))
+    return reply
 
 
 def _do_it(
     store: Store,
     options: Settings,
-    action: Literal["flush", "learn"],
+    action: Action,
     paths: Sequence[str],
     failed: bool,
     timeout_seconds: float,
+    about: str,
 ) -> Sequence[str]:
     import time
 
@@ -178,7 +278,14 @@ def _do_it(
     service.begin()
     pipeline = service.pipeline
     chosen = pipeline.roster.select(paths)
-    pipeline.hurry(chosen, learn_only=action == "learn", failed=failed)
+    learn_only = action in ("learn", "again")
+    if action == "again":
+        reply = _insist(lambda: pipeline.want_again(paths[0], about), timeout_seconds)
+        if reply.problems:
+            service.end()
+            return reply.problems
+    else:
+        pipeline.hurry(chosen, learn_only=learn_only, failed=failed)
     deadline = time.monotonic() + timeout_seconds
     problems = None
     goals = pipeline.roster.sizes(chosen)
@@ -188,7 +295,7 @@ def _do_it(
             done(sum(one.progress.cursor.offset for one in chosen))
             for one in chosen:
                 pipeline.stop_hurrying(one, goals[one.place.session_path])
-            problems = outcome(pipeline, chosen, learn_only=action == "learn")
+            problems = outcome(pipeline, chosen, learn_only=learn_only)
             if problems is None:
                 service.hints.wait(min(rest, max(0.0, deadline - time.monotonic())))
     service.end()

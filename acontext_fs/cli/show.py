@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -22,7 +23,12 @@ _COMMAND = re.compile(
     r"|\x1b[\]PX^_][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b(?:[()*+#%][0-9A-Za-z]|[=>78c])"
 )
-_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
+# What JSON need not escape, and what can command a terminal or deceive who reads it: controls of
+# Latin-1, signs without a shape, those that turn the writing direction, tags, the byte order mark.
+_UNSEEN_IN_JSON = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf"
+    rb"|\xf3\xa0[\x80-\x87][\x80-\xbf]"
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
@@ -30,14 +36,17 @@ at_option = click.option("--at", metavar="COMMIT|DATE", help="As it was then.")
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on stdout."""
+    """One JSON value on stdout, with nothing in it that a terminal would obey."""
     import orjson
 
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    if sys.stdout.isatty():  # JSON need not escape these, and they can command a terminal.
-        data = _CONTROL.sub(lambda found: b"\\u00%02x" % found[0][-1], data)
-    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.write(escaped(data))
     sys.stdout.buffer.flush()
+
+
+def escaped(data: bytes) -> bytes:
+    """The same JSON with escapes for what a terminal would obey, or nobody would see."""
+    return _UNSEEN_IN_JSON.sub(lambda found: json.dumps(found[0].decode())[1:-1].encode(), data)
 
 
 def note(text: str) -> None:
@@ -51,6 +60,15 @@ def plain(text: str) -> str:
         text = _COMMAND.sub("", text)
     lines = text.split("\n")
     return "\n".join(line if line.isprintable() else _masked(line) for line in lines)
+
+
+def visible(text: str) -> str:
+    """Text that agents will read, with each character that a person would not see (controls,
+    invisible ones, those that turn the writing direction) as `<U+202E>`.
+    """
+    from acontext_fs.skill_text import shown
+
+    return shown(text)
 
 
 def _masked(line: str) -> str:
@@ -102,6 +120,7 @@ def table(
     On a terminal the column `flexible` is cut to what the others, each on one line, leave to it;
     without one, cells are folded.
     """
+    headings = [plain(heading) for heading in headings]
     shown = [[plain(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         from rich.console import Console

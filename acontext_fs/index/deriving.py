@@ -100,7 +100,9 @@ class Deriver:
         last, number = "", numbers()
         for commit in self._revisions.since(known, head):
             paths = self._revisions.skill_paths(commit.id)
-            reverts = REVERTS.findall(commit.body)
+            # In a commit of ours a transcript may have put the words.
+            is_ours = commit.trailer("Acontext-Kind") != ""
+            reverts = [] if is_ours else REVERTS.findall(commit.body)
             found.append(made.of_commit(commit, paths, reverts, number))
             last = commit.id
             if len(found) == COMMITS_PER_UNIT:

@@ -17,11 +17,9 @@ import email.utils
 import json
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import httpx2
 import openai
@@ -32,9 +30,9 @@ from acontext_fs.errors import (
     ModelError,
     ModelMisbehaved,
     ModelUnavailable,
-    SettingsError,
 )
 from acontext_fs.models import ChatMessage, Reply, Tool
+from acontext_fs.models.address import checked_key, checked_url, shown_url
 from acontext_fs.models.calls import clean
 from acontext_fs.models.reply import CHARS_PER_TOKEN, error_text, read_reply
 
@@ -43,6 +41,8 @@ NO_KEY = "no-key"
 """Local servers want none, the client insists on one."""
 CONNECT_SECONDS_MAX = 10.0
 REPLY_BYTES_MAX = 8 * 1024 * 1024
+ERROR_BYTES_MAX = 64 * 1024
+"""So much of an answer that is an error is read; the client would read all of it."""
 RETRY_AFTER_SECONDS_MAX = 86_400.0
 LENGTH_KEYS = ("max_tokens", "max_completion_tokens", "")
 LENGTH_TOKENS = {"max_tokens": 4096, "max_completion_tokens": 16_384}
@@ -54,7 +54,8 @@ _TOOLS_REFUSED = re.compile(
 """Chat templates that know no tools often say so by refusing the roles of the conversation."""
 _TOO_LONG = re.compile(r"context (length|size|window)|too (long|large|many tokens)", re.IGNORECASE)
 _FEATURE_STATUSES = frozenset([400, 404, 422, 500, 501])
-_AWAY_STATUSES = frozenset([401, 402, 403, 404, 405, 407, 429, 503, 529])
+_MOVED_STATUSES = frozenset([301, 302, 303, 307, 308])
+_AWAY_STATUSES = frozenset([401, 402, 403, 404, 405, 407, 429, 503, 529]) | _MOVED_STATUSES
 _UNREACHED = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -82,8 +83,8 @@ class OpenAIModel:
         timeout_seconds: float,
         clock: Clock | None = None,
     ) -> None:
-        self._url = _checked_url(base_url or DEFAULT_BASE_URL)
-        self._key = _checked_key(api_key or "")
+        self._url = checked_url(base_url or DEFAULT_BASE_URL)
+        self._key = checked_key(api_key or "")
         self._model = model
         self._timeout_seconds = timeout_seconds
         self._clock = clock or SystemClock()
@@ -113,7 +114,7 @@ class OpenAIModel:
     @property
     def endpoint(self) -> str:
         """The endpoint's address, without whatever secret stands in it."""
-        return _shown_url(self._url)
+        return shown_url(self._url)
 
     def complete(
         self,
@@ -239,8 +240,39 @@ _ADVICE = {
     404: "check LLM_BASE_URL and LLM_SIMPLE_MODEL",
     405: "check LLM_BASE_URL",
     407: "check the proxy",
+    **dict.fromkeys(
+        _MOVED_STATUSES, "nothing is sent to another address: put the new one into LLM_BASE_URL"
+    ),
     429: "too many requests or no quota left: wait, or check the account",
 }
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """The first bytes of a stream; the rest is never asked for."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream, bytes_max: int) -> None:
+        self._stream = stream
+        self._left = bytes_max
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            yield chunk[: self._left]
+            self._left -= len(chunk)
+            if self._left <= 0:
+                return
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """Before an error's body is read, all of it at once: see that it has an end and unpacks into
+    nothing larger. That of an answer is read, and measured, piece by piece.
+    """
+    if not response.is_success:
+        assert isinstance(response.stream, httpx2.AsyncByteStream), "the client is asynchronous"
+        response.stream = _Bounded(response.stream, ERROR_BYTES_MAX)
+        response.headers.pop("content-encoding", None)
 
 
 class _Worker:
@@ -253,6 +285,10 @@ class _Worker:
             api_key=key,
             max_retries=0,
             timeout=openai.Timeout(None, connect=min(timeout_seconds, CONNECT_SECONDS_MAX)),
+            # A redirect would take the conversation to another host.
+            http_client=openai.DefaultAsyncHttpxClient(
+                follow_redirects=False, event_hooks={"response": [_bound]}
+            ),
         )
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
@@ -272,49 +308,6 @@ class _Worker:
             self.loop.run_until_complete(asyncio.wait(running))
         self.loop.run_until_complete(self.client.close())
         self.loop.close()
-
-
-@dataclass(frozen=True, slots=True)
-class _Address:
-    scheme: str
-    host: str
-    port: int | None
-    path: str
-
-
-def _parsed(url: str) -> _Address | None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return None
-    return _Address(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
-
-
-def _checked_url(url: str) -> str:
-    if _parsed(url.strip()) is None:
-        raise SettingsError(
-            "llm_base_url is no address of an endpoint: it looks like http://127.0.0.1:11434/v1"
-        )
-    return url.strip()
-
-
-def _shown_url(url: str) -> str:
-    address = _parsed(url)
-    if address is None:
-        return "the endpoint"
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    port = f":{address.port}" if address.port is not None else ""
-    return f"{address.scheme}://{host}{port}{address.path}"
-
-
-def _checked_key(key: str) -> str:
-    key = key.strip()
-    if not key.isascii() or not key.isprintable():
-        raise SettingsError("the API key holds characters no HTTP header can carry: check it")
-    return key
 
 
 def _request(

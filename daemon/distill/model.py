@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from acontext_fs.daemon.distill import prompt
+from acontext_fs.daemon.packing import fold, shorten
 from acontext_fs.daemon.toolloop import Metered, Spend, unmetered
 from acontext_fs.errors import ModelMisbehaved
 from acontext_fs.lesson import (
@@ -25,6 +28,11 @@ from acontext_fs.models.arguments import (
 )
 from acontext_fs.models.ladder import Rungs
 from acontext_fs.records import LearnWork, PreferenceSubject, Task
+
+TEXT_CHARS_MAX = 4000
+"""More of one field of a report is not taken over: it would be read again, and paid for."""
+TEXTS_MAX = 30
+REASON_CHARS_MAX = 300
 
 _GOAL = "What the user wanted, in one sentence."
 _APPLIES = "In which situations this holds, as narrow as the record."
@@ -130,24 +138,32 @@ def _problem(call: ToolCall, offered: dict[str, type[Arguments]]) -> str:
 def _lesson(taken: Arguments, task: Task) -> Lesson | Skip:
     match taken:
         case SkipCall():
-            return Skip(taken.reason)
+            return Skip(fold(taken.reason, REASON_CHARS_MAX))
         case FactsCall():
-            return FactsLesson(taken.task_goal.strip() or task.description, taken.facts)
+            return FactsLesson(_text(taken.task_goal) or task.description, _texts(taken.facts))
         case SuccessCall():
             return SuccessLesson(
-                goal=taken.task_goal,
-                approach=taken.approach,
-                decisions=taken.key_decisions,
-                pattern=taken.generalizable_pattern,
-                applies_when=taken.applies_when,
+                goal=_text(taken.task_goal),
+                approach=_text(taken.approach),
+                decisions=_texts(taken.key_decisions),
+                pattern=_text(taken.generalizable_pattern),
+                applies_when=_text(taken.applies_when),
             )
         case FailureCall():
             return FailureLesson(
-                goal=taken.task_goal,
-                failure_point=taken.failure_point,
-                flawed_reasoning=taken.flawed_reasoning,
-                what_should_have_been_done=taken.what_should_have_been_done,
-                prevention=taken.prevention_principle,
-                applies_when=taken.applies_when,
+                goal=_text(taken.task_goal),
+                failure_point=_text(taken.failure_point),
+                flawed_reasoning=_text(taken.flawed_reasoning),
+                what_should_have_been_done=_text(taken.what_should_have_been_done),
+                prevention=_text(taken.prevention_principle),
+                applies_when=_text(taken.applies_when),
             )
     raise ModelMisbehaved(f"no lesson in {type(taken).__name__}")
+
+
+def _text(said: str) -> str:
+    return shorten(said.strip(), TEXT_CHARS_MAX)
+
+
+def _texts(said: Sequence[str]) -> tuple[str, ...]:
+    return tuple(_text(text) for text in said[:TEXTS_MAX])

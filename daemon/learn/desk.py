@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from acontext_fs import layout, skills
 from acontext_fs.daemon.learn import page
-from acontext_fs.errors import SkillInvalid
 from acontext_fs.skills import Skill
 
 PARTS_MAX = 40
@@ -22,15 +21,10 @@ class Desk:
     notes: list[str] = field(default_factory=list)
 
     def skill(self, folder: str) -> Skill | None:
-        """The skill in `folder`, if it can be read and learners may write to it."""
-        data = self.files.get(f"{folder}/{layout.SKILL_FILE}")
-        if data is None:
+        """The skill in `folder`, if it is valid and learners may write to it."""
+        if skills.closed(self.files, folder):
             return None
-        try:
-            found = skills.parse(data, folder)
-        except SkillInvalid:
-            return None
-        return found if skills.is_managed(found) else None
+        return skills.parse(self.files[f"{folder}/{layout.SKILL_FILE}"], folder)
 
     def text(self, path: str) -> str:
         """The text of a file, "" if there is none; bytes that are no UTF-8 survive `write`."""

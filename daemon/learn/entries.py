@@ -1,14 +1,15 @@
 """The text of what is written into skills: day sections, dated entries, category skills, summaries.
 
-Everything that came from a conversation is folded to one line first, so that it can neither open a
-section of its own nor break a page.
+Everything that came from a conversation is folded to one line first and made harmless
+(`skill_text`), so that it can neither open a section of its own, nor break a page, nor make an
+agent that reads it run or load anything.
 """
 
 from __future__ import annotations
 
 import re
 
-from acontext_fs import skills
+from acontext_fs import skill_text, skills
 from acontext_fs.daemon import words
 from acontext_fs.daemon.learn.places import Domain
 from acontext_fs.lesson import FactsLesson, FailureLesson, SuccessLesson
@@ -45,7 +46,7 @@ def day_section(work: LearnWork, subject: TaskSubject, summary: str) -> str:
     time = task.created_at[11:16] if re.match(r".{10}T\d\d:\d\d", task.created_at) else "00:00"
     source = f"session {words.fold(work.session_id, 130)}, task {task_mark(subject)}"
     return (
-        f"## {words.title(task.description)}\n\n"
+        f"## {_title(task.description)}\n\n"
         f"Status: {task.status}, {time} UTC, {source}\n\n{summary}\n"
     )
 
@@ -56,17 +57,18 @@ def day_summary(lesson: SuccessLesson | FailureLesson | FactsLesson) -> str:
         case SuccessLesson():
             made, steps = lesson.decisions, tuple(lines_of(lesson.approach))
             done = made[:1] + made[1:][-1:] + steps[-1:]
-            told = dict.fromkeys(words.fold(step, 200) for step in done)
-            return " ".join(map(_told_of_agent, told))
+            told = dict.fromkeys(_said(step, 200) for step in done)
+            text = " ".join(map(_told_of_agent, told))
         case FailureLesson():
-            return f"It failed: {_sentence(words.fold(lesson.failure_point, 240))}"
+            text = f"It failed: {_sentence(_said(lesson.failure_point, 240))}"
         case FactsLesson():
-            return " ".join(_sentence(words.fold(fact, 200)) for fact in lesson.facts[:3])
+            text = " ".join(_sentence(_said(fact, 200)) for fact in lesson.facts[:3])
+    return skill_text.at_line_start(text)
 
 
 def entry(work: LearnWork, lesson: SuccessLesson | FailureLesson) -> str:
     """A lesson as a dated section of a category skill."""
-    lines = [f"## {work.date}: {words.title(lesson.goal)}", ""]
+    lines = [f"## {work.date}: {_title(lesson.goal)}", ""]
     match lesson:
         case SuccessLesson():
             lines += _labelled("Principle", lesson.pattern)
@@ -88,7 +90,7 @@ def entry(work: LearnWork, lesson: SuccessLesson | FailureLesson) -> str:
 
 def lines_of(approach: str) -> list[str]:
     """The steps of an approach, one a line, without the numbers or dashes they came with."""
-    folded = (words.fold(_LISTED.sub("", line), 240) for line in approach.split("\n"))
+    folded = (_said(_LISTED.sub("", line), 240) for line in approach.split("\n"))
     return [line for line in folded if line][:20]
 
 
@@ -176,7 +178,7 @@ def category_skill(domain: Domain) -> bytes:
 
 def bullet(date: str, fact: str) -> str:
     """A fact about the user as a dated line in the third person."""
-    text = words.fold(fact, 300)
+    text = _said(fact, 300)
     if not re.search(r"\b(?:user|user's|users|they)\b", text, re.IGNORECASE):
         text = f"The user stated: {text}"
     return f"- {date}: {_sentence(text[:1].upper() + text[1:])}"
@@ -194,8 +196,17 @@ def summary(lesson: SuccessLesson | FailureLesson) -> str:
     return words.fold(f"Learn from: {title}", SUMMARY_LENGTH_MAX)
 
 
+def _said(text: str, most: int) -> str:
+    """What somebody said, on one line, as it may stand in a skill."""
+    return skill_text.harmless(words.fold(text, most))
+
+
+def _title(text: str) -> str:
+    return skill_text.harmless(words.title(text))
+
+
 def _labelled(label: str, text: str) -> list[str]:
-    return [f"**{label}:** {words.fold(text, 600) or 'Not known.'}", ""]
+    return [f"**{label}:** {_said(text, 600) or 'Not known.'}", ""]
 
 
 def _told_of_agent(step: str) -> str:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from acontext_fs import layout, skills
+from acontext_fs import layout
 from acontext_fs.daemon import words
-from acontext_fs.skills import Skill
+from acontext_fs.errors import SkillInvalid
+from acontext_fs.skills import Skill, check_path
 
 DAILY_LOGS = "daily-logs"
 USER_FACTS = "user-general-facts"
@@ -204,7 +205,7 @@ def fitting_skill(catalogue: Sequence[Skill], text: str) -> Skill | None:
     """The existing skill, other than the two defaults and the categories above, that fits best.
 
     It fits if its name and description share `SHARED_WORDS_MIN` telling words with `text`, one of
-    them from its name.
+    them from its name. The catalogue is of those that learners may write to.
     """
     own = {domain.name for domain in (*DOMAINS, GENERAL)} | {DAILY_LOGS, USER_FACTS}
     said = set(words.tokens(text))
@@ -212,7 +213,7 @@ def fitting_skill(catalogue: Sequence[Skill], text: str) -> Skill | None:
     for skill in sorted(catalogue, key=lambda skill: skill.folder):
         named = set(words.tokens(skill.folder.replace("-", " ")))
         shared = len((named | set(words.tokens(skill.description))) & said)
-        if skill.folder in own or not skills.is_managed(skill) or not named & said:
+        if skill.folder in own or not named & said:
             continue
         if shared >= SHARED_WORDS_MIN and (best is None or shared > best[0]):
             best = (shared, skill)
@@ -265,8 +266,13 @@ def entry_file(skill: Skill, files: Mapping[str, bytes], text: str, date: str, f
 
 
 def _can_be_written(name: str) -> bool:
-    parts = name.split("/")
-    return len(parts) <= 2 and all(part and not part.startswith(".") for part in parts)
+    if name.count("/") > 1:
+        return False
+    try:
+        check_path(f"skill/{name}")
+    except SkillInvalid:
+        return False
+    return True
 
 
 def _first(pair: tuple[int, str]) -> int:

@@ -82,7 +82,8 @@ def _log_day(
     """Give the task its section in the daily log, once."""
     skill = desk.skill(places.DAILY_LOGS)
     if skill is None or not isinstance(work.subject, TaskSubject):
-        desk.notes.append(f"there is no skill {places.DAILY_LOGS} to log it in")
+        why = skills.closed(desk.files, places.DAILY_LOGS)
+        desk.notes.append(f"there is no skill {places.DAILY_LOGS} to log it in: {why}")
         return
     path = f"{skill.folder}/{places.day_file(skill, work.date)}"
     summary = entries.day_summary(lesson)
@@ -105,7 +106,7 @@ def _file_entry(desk: Desk, work: LearnWork, lesson: SuccessLesson | FailureLess
     section = entries.entry(work, lesson)
     skill = _category(desk, lesson, section)
     if skill is None:
-        desk.notes.append("the skill it belongs in is a person's own or cannot be read")
+        desk.notes.append(_why_closed(desk, lesson))
         return False
     failed = isinstance(lesson, FailureLesson)
     name = places.entry_file(skill, desk.files, entries.substance(section), work.date, failed)
@@ -130,7 +131,8 @@ def _category(desk: Desk, lesson: SuccessLesson | FailureLesson, section: str) -
     """The skill the lesson belongs in, made if its category has none yet."""
     steps = lesson.approach if isinstance(lesson, SuccessLesson) else lesson.failure_point
     said = entries.substance(section)
-    fitting = places.fitting_skill(skills.catalogue(desk.files), said)
+    open_ones = [s for s in skills.catalogue(desk.files) if not skills.closed(desk.files, s.folder)]
+    fitting = places.fitting_skill(open_ones, said)
     if fitting is not None:
         return fitting
     for domain in (places.domain_of(lesson.goal, steps), places.GENERAL):
@@ -141,6 +143,13 @@ def _category(desk: Desk, lesson: SuccessLesson | FailureLesson, section: str) -
         if skill is not None:
             return skill
     return None
+
+
+def _why_closed(desk: Desk, lesson: SuccessLesson | FailureLesson) -> str:
+    """Why neither the category of a lesson nor the general one takes it."""
+    steps = lesson.approach if isinstance(lesson, SuccessLesson) else lesson.failure_point
+    folders = dict.fromkeys((places.domain_of(lesson.goal, steps).name, places.GENERAL.name))
+    return "; ".join(skills.closed(desk.files, folder) for folder in folders)
 
 
 def _alike(one: str, other: str) -> bool:

@@ -16,8 +16,10 @@ HEAVY = ("pygit2", "duckdb", "openai", "fastapi", "rich", "watchdog", "pydantic"
 
 
 def test_the_commands_are_those_that_are_promised():
-    promised = "demo init up daemon append flush learn status sessions messages tasks skills log"
-    promised += " serve search sql index attach detach sources import prune doctor"
+    promised = (
+        "demo init up daemon append flush learn status sessions messages tasks skills log undo"
+    )
+    promised += " review serve search sql index attach detach sources import prune doctor"
     assert sorted(promised.split()) == COMMANDS
 
 

@@ -38,6 +38,18 @@ def test_a_doctor_with_nothing_to_say(run, daemon):
     assert run("doctor", "--json").json == []
 
 
+def test_what_cannot_be_mended_does_not_keep_the_rest_from_it(run, daemon):
+    progress = daemon.root / "spaces/default/progress"
+    (daemon.root / "spaces/default/tasks/a.jsonl").unlink()
+    (progress / "b.json").unlink()
+    (progress / "b.json").mkdir()
+    done = run("doctor", "--fix", "--yes", code=1)
+    assert "done: write the file again as git has it: spaces/default/tasks/a.jsonl\n" in done.err
+    assert "not done (cannot read" in done.err
+    assert (daemon.root / "spaces/default/tasks/a.jsonl").exists()
+    assert (progress / "b.json").is_dir()
+
+
 def test_findings_are_printed_and_counted(run, daemon):
     daemon.write(b"Killed\n", session="a")
     done = run("doctor", code=1)

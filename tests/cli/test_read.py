@@ -178,7 +178,7 @@ def test_skills_as_json_and_as_text(run):
         "default.daily-logs",
         "default.user-general-facts",
     ]
-    assert set(found[0]) == {"id", "name", "description", "space", "files"}
+    assert set(found[0]) == {"id", "name", "description", "space", "files", "left_alone"}
     for name in ("daily-logs", "default.daily-logs", "default/daily-logs"):
         (one,) = run("skills", name, "--json").json
         assert one["content"]["SKILL.md"].startswith('---\nname: "daily-logs"\n')
@@ -199,14 +199,14 @@ def test_the_log_as_json_and_as_text(run, session, git):
     found = run("log", "--json").json
     assert [commit["id"] for commit in found] == git("log", "--format=%H").split()
     assert set(found[0]) == {
-        *("id", "subject", "body", "author", "created_at", "trailers", "paths")
+        *("id", "subject", "body", "author", "created_at", "trailers", "paths", "changes")
     }
     assert found[-1]["subject"] == "Set up the store"
     assert "acontext.toml" in found[-1]["paths"]
     tasks = run("log", "s", "--kind", "tasks", "--json").json
     assert tasks
     assert all(c["trailers"]["Acontext-Session"] == ["default/s"] for c in tasks)
-    assert run("log").out.startswith("commit\twhen\tkind\tsession\tlines\twhat\n")
+    assert run("log").out.startswith("commit\twhen\tkind\tsession\tlines\twhat\tchanged\n")
     assert len(run("log", "--limit", "1", "--json").json) == 1
 
 
@@ -226,7 +226,8 @@ def test_status_as_json_and_as_text(run, session, store):
     found = run("status", "--json").json
     assert set(found) == {
         *("daemon", "waiting", "extractor", "tokens_today", "tokens_per_day"),
-        *("not_captured", "misplaced", "sessions"),
+        *("not_captured", "misplaced", "sessions", "budgets", "skills"),
+        *("notices", "rescued"),
     }
     (one,) = found["sessions"]
     assert (one["space"], one["session_id"], one["path"]) == (

@@ -132,6 +132,7 @@ def held_skill(daemon: Daemon, hand: Hand) -> Path:
     daemon.write(user("I always prefer tabs. Please rename foo."), DID)
     settle(daemon, hand)
     facts = next((daemon.root / "spaces/default/skills/user-general-facts").glob("[a-z]*.md"))
+    daemon.git("rm", "-q", "--cached", str(facts))
     facts.write_text(facts.read_text() + "- Mine.\n")
     daemon.write(user("I always prefer short functions. Please rename baz."), DID)
     settle(daemon, hand)
@@ -161,23 +162,6 @@ def test_a_held_learning_does_not_stop_those_of_other_sessions(daemon, hand) -> 
     learning = daemon.tasks("other")[0].learning
     assert learning is not None
     assert learning.status != "pending"
-
-
-def test_a_learning_that_always_conflicts_is_given_up_and_does_not_spin(daemon, hand) -> None:
-    facts = daemon.root / "spaces/default/skills/user-general-facts/coding-preferences.md"
-    daemon.write(user("I always prefer tabs. Please rename foo."), DID)
-    starts = 0
-    for number in range(200):
-        daemon.turn()
-        if hand.waiting:
-            starts += 1
-            hand.finish()
-            facts.write_text(f"# Coding preferences\n\n- 2026-01-01: Mine {number}.\n")
-            daemon.git("add", "-A")
-            daemon.git("commit", "-qm", "mine")
-        daemon.clock.advance(1.0)
-    assert starts < 10
-    assert "failed" in daemon.session().progress.preferences_note
 
 
 @pytest.mark.parametrize("kind", ["link", "large"])
@@ -394,10 +378,10 @@ def test_a_revert_in_front_of_a_commit_of_ours_is_seen(tmp_path: Path, monkeypat
     history = daemon.service.pipeline.committer.history
     genuine = history.commit
 
-    def late(edits, message):
+    def late(edits, message, on=""):
         monkeypatch.setattr(history, "commit", genuine)
         daemon.git("revert", "--no-edit", taken_back)
-        return genuine(edits, message)
+        return genuine(edits, message, on)
 
     monkeypatch.setattr(history, "commit", late)
     daemon.write(agent("Done."), session="other")

@@ -358,12 +358,13 @@ def test_a_dirty_index_and_worktree_stay_as_they_are(daemon: Daemon) -> None:
     assert len(daemon.tasks()) == 1
 
 
-def test_a_skill_with_uncommitted_edits_waits_and_batches_go_on(daemon: Daemon) -> None:
+def test_a_skill_taken_out_of_git_waits_and_batches_go_on(daemon: Daemon) -> None:
     daemon.write(user("I always prefer tabs over spaces. Please rename foo."), DID)
     assert daemon.flush() == []
     facts = next((daemon.root / "spaces/default/skills/user-general-facts").glob("[a-z]*.md"))
     mine = facts.read_text() + "- Mine.\n"
     facts.write_text(mine)
+    daemon.git("rm", "-q", "--cached", str(facts))
     daemon.write(user("I always prefer short functions. Please rename baz."), DID)
     problems = daemon.flush()
     assert "changes that are not committed" in problems[0]

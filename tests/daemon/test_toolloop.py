@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from acontext_fs.daemon import toolloop
 from acontext_fs.daemon.toolloop import CallRefused, Handler, converse
 from acontext_fs.errors import ChangeRefused, ModelMisbehaved, ModelUnavailable, SkillInvalid
 from acontext_fs.models import Reply, ToolCall
@@ -202,3 +203,14 @@ def test_over_http_endless_calls_end_at_the_limit():
     assert ended.ended == "limit"
     assert len(server.requests) == 5
     assert_every_call_is_answered_once(server.requests[-1]["messages"])
+
+
+def test_a_conversation_that_grows_without_end_is_ended(monkeypatch):
+    monkeypatch.setattr(toolloop, "TALK_CHARS_MAX", 5000)
+    wordy = calls(("note", {"text": "x" * 2000}))
+    ended, desk, model = talk(wordy, wordy, limit=24)
+    assert ended.ended == "limit"
+    assert len(desk.noted) == len(model.requests) == 2
+    refused = calls(("note", {"text": "CallRefused", "more": "x" * 9000}))
+    with pytest.raises(ModelMisbehaved, match="in 1 turns"):
+        talk(refused, limit=24)

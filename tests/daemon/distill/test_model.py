@@ -180,3 +180,16 @@ def test_over_http_every_kind_of_endpoint_gives_a_lesson(refuses, status, kind):
         lesson = ModelDistiller(model, rungs=Rungs()).distill(work(status))
     assert isinstance(lesson, kind)
     assert "Find the slow query" in lesson.goal
+
+
+def test_a_report_that_rambles_is_cut_field_by_field():
+    long = "word " * 50_000
+    report = dict.fromkeys(SUCCESS, long) | {"key_decisions": [long] * 100}
+    lesson, _ = distilled(calls(("report_success_analysis", report)))
+    assert isinstance(lesson, SuccessLesson)
+    assert max(map(len, (lesson.goal, lesson.approach, *lesson.decisions))) < 5000
+    assert len(lesson.decisions) == 30
+    skipped, _ = distilled(calls(("skip_learning", {"reason": f"a\nb {long}"})))
+    assert isinstance(skipped, Skip)
+    assert len(skipped.reason) < 400
+    assert "\n" not in skipped.reason

@@ -1,0 +1,581 @@
+"""Everything that could run short has a maximum: each is reached here, and told of."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acontext_fs import budgets, requests, sessions, status
+from acontext_fs.budgets import Level
+from acontext_fs.cli import cli
+from acontext_fs.clock import SystemClock
+from acontext_fs.daemon import briefs, gauges, pace, pipeline, resources, room, service, watch
+from acontext_fs.daemon.budget import Budget
+from acontext_fs.daemon.extract.rules import RulesExtractor
+from acontext_fs.daemon.gauges import Gauges, Queues
+from acontext_fs.daemon.work import Inline, Workers
+from acontext_fs.errors import ModelUnavailable
+from acontext_fs.layout import SessionPlace
+from acontext_fs.lesson import Skip
+from acontext_fs.records import Extraction, ExtractWork, LearnWork, Record
+from acontext_fs.source import Source
+from acontext_fs.store import Store, own
+from tests.api.conftest import serve
+from tests.daemon.harness import Daemon, agent, rules_workers, user
+
+NOTHING = Queues(hints=0, requests=0, folders=0)
+HOUR_SECONDS = 3600
+
+
+class Model:
+    """A model that reads as the rules engine does, while it is not dead."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.is_dead = False
+        self.calls = 0
+        self.batches: list[tuple[str, int]] = []
+        self.rules = RulesExtractor()
+
+    def extract(self, work: ExtractWork) -> Extraction:
+        self.calls += 1
+        if self.is_dead:
+            raise ModelUnavailable("nothing answers at http://m")
+        self.batches.append((work.session_id, work.messages[0].line))
+        return self.rules.extract(work)
+
+    def distill(self, work: LearnWork) -> Skip:
+        self.calls += 1
+        return Skip("nothing to learn")
+
+    def learn(self, work: LearnWork, lesson: object) -> Skip:
+        raise AssertionError("nothing was distilled")
+
+    def workers(self, executor: Executor | None = None) -> Workers:
+        return Workers(self, self, self, executor or Inline(), 4, uses_model=True)
+
+
+class Later(Executor):
+    """Keeps jobs until they are let go, as a slow model does; counts how many there are at once."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Future[Any], Any, Any]] = []
+        self.most = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.waiting.append((future, fn, args))
+        self.most = max(self.most, len(self.waiting))
+        return future
+
+    def let_go(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for future, fn, args in waiting:
+            try:
+                future.set_result(fn(*args))
+            except ModelUnavailable as error:
+                future.set_exception(error)
+
+
+def level(daemon: Daemon, name: str, queues: Queues = NOTHING) -> Level:
+    found = Gauges(daemon.service.pipeline)
+    found.measure(queues)
+    return next(one for one in found.levels if one.name == name)
+
+
+def fill(daemon: Daemon, sessions: int, batches: int) -> None:
+    for number in range(sessions):
+        lines = [
+            line
+            for batch in range(batches)
+            for line in (
+                user(f"Please build part {batch} of {number}."),
+                *(agent(f"step {n}") for n in range(31)),
+            )
+        ]
+        daemon.write(*lines, session=f"s{number:03}")
+
+
+# -- a model that is dead for a day ----------------------------------------------------------------
+
+
+def pass_time(daemon: Daemon, seconds: int, step: int = 60) -> None:
+    for _ in range(0, seconds, step):
+        daemon.service.turn()
+        daemon.clock.advance(step)
+
+
+def allocated() -> int:
+    """How many blocks of memory Python's objects take."""
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
+def test_a_model_that_is_dead_for_a_day_costs_nothing_and_all_is_done_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "AHEAD_LINES_MAX", 300)
+    model, later = Model(), Later()
+    model.is_dead = True
+    daemon = Daemon(tmp_path / "store", model.workers(later))
+    sessions, batches = 10, 6
+    fill(daemon, sessions, batches)
+
+    def live(seconds: int) -> int:
+        """The most lines read ahead while the clock goes on by a minute, and jobs come back."""
+        lines = 0
+        for _ in range(0, seconds, 60):
+            daemon.service.turn()
+            later.let_go()
+            daemon.clock.advance(60)
+            lines = max(lines, daemon.service.pipeline.room.lines)
+            assert daemon.service.pipeline.committer.finished == []
+        return lines
+
+    live(HOUR_SECONDS)
+    before = allocated()
+    fill(daemon, 3, 1)  # Writers go on, and what they write goes into the archive.
+    lines = live(23 * HOUR_SECONDS)
+    growth = allocated() - before
+
+    assert model.calls <= 24 * HOUR_SECONDS / 300 + 10
+    assert 300 <= lines < 300 + 32 * batches  # The last session is read to its end.
+    assert growth < 2_000
+    assert "nothing answers" in daemon.service.pipeline.why_waiting()
+    for number in range(sessions):
+        name = f"s{number:03}"
+        assert daemon.in_git(name) == daemon.path(name).read_bytes()
+
+    model.is_dead, later.most, model.calls = False, 0, 0
+    daemon.clock.advance(300)
+    for _ in range(sessions * batches):
+        daemon.service.turn()
+        later.let_go()
+        daemon.clock.advance(1)
+        if not daemon.service.pipeline.roster.active():
+            break
+    assert later.most <= 4
+    assert len(set(model.batches)) == len(model.batches)
+    for number in range(sessions):
+        name = f"s{number:03}"
+        begun = [line for session, line in model.batches if session == name]
+        assert begun == list(range(1, 32 * (batches + (number < 3)) + 1, 32))
+        assert daemon.session(name).progress.cursor.line == 32 * (batches + (number < 3))
+        assert daemon.session(name).progress.failures == ()
+    daemon.check_clean()
+
+
+def test_a_model_that_was_away_is_asked_by_one_until_it_answers(tmp_path: Path) -> None:
+    model, later = Model(), Later()
+    model.is_dead = True
+    daemon = Daemon(tmp_path / "store", model.workers(later))
+    fill(daemon, 8, 1)
+    daemon.turn()
+    assert len(later.waiting) == 4
+    later.let_go()
+    daemon.turn()
+    later.most = 0
+    for _ in range(20):
+        daemon.clock.advance(300)
+        daemon.turn()
+        later.let_go()
+    assert later.most == 1
+    model.is_dead = False
+    for _ in range(20):
+        daemon.clock.advance(300)
+        daemon.turn()
+        later.let_go()
+    assert later.most == 4
+    assert daemon.service.pipeline.attempts.reason == ""
+
+
+# -- one by one ------------------------------------------------------------------------------------
+
+
+def test_commits_of_ten_seconds_have_a_maximum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "AT_ONCE_MAX", 6)
+    daemon = Daemon(tmp_path / "store")
+    for number in range(20):
+        daemon.write(user(f"Please build part {number}."), agent("Done."), session=f"s{number}")
+    daemon.turn()
+    daemon.clock.advance(9)
+    made = []
+    for _ in range(120):
+        daemon.turn()
+        made.append(len(daemon.kinds()))
+        daemon.clock.advance(1)
+    in_ten_seconds = [after - before for before, after in zip(made, made[10:], strict=False)]
+    assert max(in_ten_seconds) <= 6 + pipeline.FINISHED_MAX
+    assert made[0] < 20 <= made[-1]
+    assert made[1] == made[8]  # It waits.
+    assert all(len(daemon.tasks(f"s{number}")) == 1 for number in range(20))
+    assert not daemon.service.pipeline.roster.active()
+    daemon.check_clean()
+
+
+def test_a_minute_of_commits_is_forgotten_after_a_minute(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    found = pace.Pace(daemon.clock)
+    for number in range(pace.AT_ONCE_MAX):
+        found.note(f"{number}")
+        found.note(f"{number}")  # The same commit, of another session.
+    assert found.a_minute() == pace.AT_ONCE_MAX
+    assert found.wait_seconds() == pace.AT_ONCE_SECONDS
+    daemon.clock.advance(pace.AT_ONCE_SECONDS)
+    assert found.wait_seconds() == 0
+    daemon.clock.advance(pace.MINUTE_SECONDS)
+    assert found.a_minute() == 0
+    assert pace.AT_ONCE_MAX * 6 + pipeline.FINISHED_MAX + pipeline.HELD_MAX <= (
+        pace.COMMITS_A_MINUTE_MAX
+    )
+
+
+def test_long_lines_are_read_ahead_up_to_so_many_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "AHEAD_BYTES_MAX", 1_000_000)
+    model = Model()
+    model.is_dead = True
+    daemon = Daemon(tmp_path / "store", model.workers())
+    for number in range(20):
+        daemon.write(user("Build it. " + "x " * 50_000), session=f"s{number:02}")
+    pass_time(daemon, 1200)
+    found = level(daemon, "bytes_ahead")
+    assert found.maximum == 1_000_000
+    assert found.maximum <= found.used < found.maximum + 110_000
+    assert found.since
+    assert budgets.sentence(found).startswith("bytes_ahead 1 MiB of 1 MiB since")
+    model.is_dead = False
+    daemon.settle(600)
+    assert all(daemon.session(f"s{number:02}").progress.cursor.line == 1 for number in range(20))
+
+
+def test_what_is_kept_is_archived_at_its_maximum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model()
+    model.is_dead = True
+    daemon = Daemon(tmp_path / "store", model.workers())
+    daemon.write(user("Build it. " + "x " * 50_000))
+    daemon.settle(20)
+    assert level(daemon, "kept").used == 0
+    daemon.write(agent("y" * 20_000))
+    daemon.turn()
+    assert 20_000 < level(daemon, "kept").used < 21_000
+    monkeypatch.setattr(room, "KEPT_BYTES_MAX", 20_000)
+    daemon.turn()
+    assert level(daemon, "kept").used == 0
+    assert daemon.in_git() == daemon.path().read_bytes()
+
+
+def test_memory_that_is_short_is_done_with_and_all_goes_on(tmp_path: Path) -> None:
+    model = Model()
+    model.is_dead = True
+    daemon = Daemon(tmp_path / "store", model.workers())
+    fill(daemon, 3, 2)
+    daemon.turn()
+    flow = daemon.service.pipeline
+    resident = resources.resident_bytes()
+    assert resident is not None
+    found = Gauges(flow, memory_bytes_max=resident // 2)
+    found.measure(NOTHING)
+    assert found.is_strained
+    assert flow.attempts.calls_max == 1
+    assert flow.room.bytes_max == room.STRAINED_BYTES_MAX
+    memory = next(one for one in found.levels if one.name == "memory")
+    assert "sessions are read and transcripts taken in a little at a time" in budgets.sentence(
+        memory
+    )
+    model.is_dead = False
+    daemon.settle(120)  # It goes on all the same.
+    assert [daemon.session(f"s{n:03}").progress.cursor.line for n in range(3)] == [64] * 3
+    relieved = Gauges(flow)
+    relieved.measure(NOTHING)
+    assert not relieved.is_strained
+    assert flow.attempts.calls_max == 4
+
+
+def test_transcripts_are_taken_in_slowly_while_memory_is_short(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    daemon.service.start_capture()
+    assert daemon.service.capture is not None
+    turns = []
+    take = daemon.service.capture.turn
+    daemon.service.capture.turn = lambda seconds: turns.append(1) or take(seconds)  # type: ignore
+    daemon.service.pipeline.room.is_strained = True
+    for _ in range(10):
+        daemon.service._take_in()
+        daemon.clock.advance(1)
+    assert len(turns) == 10 / service.STRAINED_SECONDS
+
+
+def test_open_files_are_counted_and_those_that_need_not_be_are_refused(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = resources.open_files()
+    assert used is not None
+    opened = []
+    try:
+        limit = used + resources.OPEN_FILES_SPARE + 10
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
+        while resources.may_keep_open() and len(opened) < 100:
+            opened.append(os.open(tmp_path, os.O_RDONLY))
+        found = level(Daemon(tmp_path / "store"), "open_files")
+    finally:
+        for one in opened:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert len(opened) == 10
+    assert found.used >= found.maximum == used + 10
+    assert "raise the limit of the process" in budgets.sentence(found)
+
+
+def test_processes_and_threads_are_counted(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    threads, processes = level(daemon, "threads"), level(daemon, "processes")
+    go_on = threading.Event()
+    more = [threading.Thread(target=go_on.wait) for _ in range(threads.maximum - threads.used + 1)]
+    started = [
+        subprocess.Popen(["sleep", "60"]) for _ in range(gauges.PROCESSES_MAX - processes.used + 1)
+    ]
+    try:
+        for one in more:
+            one.start()
+        full, crowded = level(daemon, "threads"), level(daemon, "processes")
+    finally:
+        go_on.set()
+        for thread in more:
+            thread.join()
+        for process in started:
+            process.kill()
+            process.wait()
+    assert budgets.sentence(threads) == budgets.sentence(processes) == ""
+    assert full.used == full.maximum + 1
+    assert "restart the daemon" in budgets.sentence(full)
+    assert crowded.used == crowded.maximum + 1
+    assert "git is asked one thing at a time" in budgets.sentence(crowded)
+
+
+def test_hints_and_folders_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(tmp_path / "store")
+    for number in range(watch.HINTS_MAX + 1):
+        daemon.service.hints.add(f"/nowhere/{number}")
+    daemon.service.turn()
+    told = {one["name"]: one for one in state_of(daemon)["budgets"]}
+    assert told["hints"]["used"] == told["hints"]["maximum"] == watch.HINTS_MAX
+    assert told["hints"]["since"]
+
+    monkeypatch.setattr(service, "FOLDERS_MAX", 3)
+    running = daemon.service
+    running._watcher = watch.Watcher([], running.hints)
+    for name in "abcde":
+        (tmp_path / name).mkdir()
+    refused = [running._watch(tmp_path / name) for name in "abcde"]
+    assert refused[:3] == [""] * 3
+    assert refused[3] == "3 folders are watched already; changes are found by rescans"
+
+
+def test_requests_above_the_maximum_wait_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "REQUESTS_MAX", 2)
+    model = Model()
+    model.is_dead = True
+    daemon = Daemon(tmp_path / "store", model.workers())
+    daemon.write(user("Please build it."), agent("Done."))
+    root = daemon.store.layout
+    for _ in range(5):
+        requests.send(root, "flush", [], failed=False)
+    daemon.service._take_requests()
+    assert len(daemon.service._open) == 2
+    model.is_dead = False
+    daemon.settle(20)
+    assert requests.pending(root) == []
+    assert len(list(requests.folder(root).glob("*.reply"))) == 5
+
+
+def state_of(daemon: Daemon) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((daemon.root / ".acontext/state.json").read_bytes())
+    return value
+
+
+def test_held_results_have_a_maximum_and_keep_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "HELD_MAX", 3)
+    daemon = Daemon(tmp_path / "store")
+    names = [f"s{number}" for number in range(6)]
+    for name in names:
+        daemon.write(user("Please build it."), agent("Done."), session=name)
+    assert daemon.flush() == []
+    for name in names:
+        tasks = daemon.store.space("default").session(name).place.tasks_path
+        (daemon.root / tasks).write_text((daemon.root / tasks).read_text() + " \n")
+        daemon.write(user("Please build more."), agent("Done."), session=name)
+    daemon.settle(40)
+    found = level(daemon, "held_results")
+    assert (found.used, found.maximum) == (3, 3)
+    assert "commit or put away your changes" in budgets.sentence(found)
+    daemon.git("commit", "-qam", "Mine")
+    daemon.settle(120)
+    assert [len(daemon.tasks(name)) for name in names] == [2] * 6
+
+
+# -- tokens, and what is told ----------------------------------------------------------------------
+
+
+def test_tokens_are_told_with_and_without_a_daemon(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store", max_tokens_per_day=100)
+    daemon.budget.spend(90)
+    (found,) = status.of_store(daemon.store, tokens_per_day=100).budgets
+    assert (found.used, found.since) == (90, "")
+    assert budgets.sentence(found) == (
+        "tokens 90 of 100: then work for the model waits until midnight UTC; "
+        "raise max_tokens_per_day"
+    )
+    daemon.clock.advance(60)
+    daemon.budget.spend(20)
+    daemon.clock.advance(60)
+    daemon.budget.spend(20)
+    (found,) = status.of_store(daemon.store, tokens_per_day=100).budgets
+    assert (found.used, found.since) == (130, "2026-01-01T00:01:00.000000Z")
+    daemon.clock.advance(24 * HOUR_SECONDS)
+    (found,) = status.of_store(daemon.store, tokens_per_day=100).budgets
+    assert (found.used, found.since) == (0, "")
+    assert budgets.sentence(found) == ""
+
+
+def test_tokens_that_cannot_be_written_down_are_spent_no_further(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store", max_tokens_per_day=100)
+    file = daemon.root / ".acontext/usage.json"
+    file.mkdir()
+    daemon.budget.spend(10)
+    assert "what models cost today cannot be written down" in daemon.budget.reason()
+    file.rmdir()
+    assert daemon.budget.reason() == ""
+    daemon.start()
+    assert daemon.budget.spent_today == 10
+
+
+def test_an_idle_daemon_writes_nothing(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store", rules_workers())
+    daemon.write(user("Please build it."), agent("Done."))
+    daemon.settle(100)
+    times = set()
+    for _ in range(250):
+        daemon.turn()
+        daemon.clock.advance(1)
+        times.add((daemon.root / ".acontext/state.json").stat().st_mtime_ns)
+    assert len(times) <= 2  # A few minutes old, it is told anew if anything moved at all.
+
+
+def test_every_maximum_is_told_by_a_daemon(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path / "store")
+    daemon.turn()
+    told = budgets.decode(state_of(daemon)["budgets"])
+    assert {one.name for one in told} == set(budgets.MAXIMA) - {"tokens"}
+    assert all(one.used <= one.maximum for one in told)
+
+
+@pytest.mark.parametrize("found", [None, {}, [1], [{}], [{"name": "memory", "used": "1"}]])
+def test_levels_that_are_none_are_passed_over(found: object) -> None:
+    assert budgets.decode(found) == ()
+
+
+def test_levels_come_back_as_they_were() -> None:
+    several = (Level("memory", "bytes", 5, 10), Level("held_results", "results", 3, 3, "2026"))
+    assert budgets.decode(budgets.encode(several)) == several
+
+
+# -- one transcript, many tasks --------------------------------------------------------------------
+
+
+def claude(number: int) -> dict[str, object]:
+    """A line of a Claude Code transcript: every fifth is a request, the last of each an end."""
+    by_user = number % 5 == 0
+    said = f"Thanks, that works. Please build part {number} of the page."
+    answer = "Done: it is built and the tests pass." if number % 5 == 4 else f"Step {number}."
+    return {
+        "type": "user" if by_user else "assistant",
+        "uuid": f"u{number}",
+        "parentUuid": f"u{number - 1}" if number else None,
+        "sessionId": "s",
+        "timestamp": "2026-01-01T00:00:00Z",
+        "version": "2.0.0",
+        "cwd": "/work",
+        "message": {
+            "role": "user" if by_user else "assistant",
+            "content": said if by_user else [{"type": "text", "text": answer}],
+        },
+    }
+
+
+def test_an_agents_transcript_is_parsed_once_for_all_its_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[SessionPlace] = []
+    read = sessions.read
+
+    def counted(source: Source, place: SessionPlace) -> list[Record]:
+        parsed.append(place)
+        return read(source, place)
+
+    monkeypatch.setattr(sessions, "read", counted)
+    found = {}
+    for name, most in (("remembered", briefs.PARSED_BYTES_MAX), ("parsed-again", 0)):
+        monkeypatch.setattr(briefs, "PARSED_BYTES_MAX", most)
+        daemon = Daemon(tmp_path / name)
+        daemon.write(*map(claude, range(60)))
+        assert daemon.flush() == []
+        tasks = daemon.tasks()
+        assert len(tasks) == 12
+        assert all(task.learning is not None for task in tasks)
+        found[name] = tasks
+    assert found["remembered"] == found["parsed-again"]
+    assert len(parsed) == 1
+
+
+# -- who is told, and how --------------------------------------------------------------------------
+
+
+def test_the_command_and_the_api_tell_of_all_budgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon = Daemon(tmp_path / "store", max_tokens_per_day=100)
+    daemon.write(user("Please build it."), agent("Done."))
+    daemon.settle(20)
+    Budget(daemon.root / ".acontext/usage.json", 100, SystemClock()).spend(100)
+    monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9")
+
+    def asked(*arguments: str) -> str:
+        capsys.readouterr()
+        cli.main(["--store", str(daemon.root), "status", *arguments], standalone_mode=False)
+        return capsys.readouterr().out
+
+    monkeypatch.setenv("ACONTEXT_FS_MAX_TOKENS_PER_DAY", "100")
+    assert [one["name"] for one in json.loads(asked("--json"))["budgets"]] == ["tokens"]
+    with own(daemon.store.layout, "daemon", daemon.clock):
+        found = json.loads(asked("--json"))["budgets"]
+        assert {one["name"] for one in found} == set(budgets.MAXIMA)
+        assert all(one["since"] is None or one["used"] >= one["maximum"] for one in found)
+        limits = [line for line in asked().split("\n") if line.startswith("limit")]
+    assert len(limits) == 1
+    assert limits[0].startswith("limit    tokens 100 of 100 since 2026-")
+    assert limits[0].endswith("waits until midnight UTC; raise max_tokens_per_day")
+    with serve(Store.open(daemon.root)) as served:
+        told = {one["name"]: one for one in served.get("stats")["budgets"]}
+    assert set(told) == set(budgets.MAXIMA)
+    assert told["memory"]["used"] > 10_000_000
+    assert told["tokens"]["used"] == 100
