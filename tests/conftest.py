@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -11,6 +12,15 @@ import pytest
 from hypothesis import settings
 
 from acontext_fs.clock import FakeClock
+
+# Where there is a file system in memory: thousands of small repositories are synced all the time.
+_MEMORY = Path("/dev/shm")
+if (
+    "PYTEST_DEBUG_TEMPROOT" not in os.environ
+    and os.access(_MEMORY, os.W_OK)
+    and shutil.disk_usage(_MEMORY).free > 4 * 1024**3
+):
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(_MEMORY)
 
 _HOME = tempfile.TemporaryDirectory(prefix="acontext-home-")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
-from acontext_fs import setup
+from acontext_fs import gitlock, setup
 from acontext_fs.clock import FakeClock
 from acontext_fs.daemon.budget import Budget
 from acontext_fs.daemon.distill.rules import RulesDistiller
@@ -72,6 +73,9 @@ class Daemon:
                 file.write(data)
 
     def git(self, *arguments: str) -> str:
+        ticks = gitlock.ticks_since_boot()
+        while "merge" in arguments and ticks and gitlock.ticks_since_boot() == ticks:
+            time.sleep(0.001)  # A merge that begins in the moment of a commit of ours gives way.
         done = subprocess.run(
             ["git", "-c", "user.name=p", "-c", "user.email=p@example.invalid", *arguments],
             cwd=self.root,
