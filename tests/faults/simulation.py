@@ -388,6 +388,7 @@ def played(root: Path, holder: list[World]) -> Iterator[None]:
         (rescued, "save", lambda root, place, data, onto, clock: holder[0].keep(place, data)),
         (rescued, "refs", lambda root: list(holder[0].refs)),
         (rescued, "drop", lambda root, ref: holder[0].refs.pop(ref, None)),
+        (rescued, "drop_found", lambda root: None),
     ):
         yield
 

@@ -24,7 +24,7 @@ def jump(clock: FakeClock, seconds: float) -> None:
     clock._now += seconds
 
 
-@pytest.mark.parametrize("number", range(3 * tally.TIMES))
+@pytest.mark.parametrize("number", range(2 * tally.TIMES))
 def test_a_clock_that_jumps_delays_nothing(ground: Ground, tmp_path: Path, number: int) -> None:
     where = f"ACONTEXT_FS_SEED={tally.SEED}, clock {number}"
     chances = tally.chance("clock", number)

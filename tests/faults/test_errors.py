@@ -41,7 +41,7 @@ def finish(daemon: Daemon) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="paths of descriptors are read from /proc")
-@pytest.mark.parametrize("number", range(6 * tally.TIMES))
+@pytest.mark.parametrize("number", range(4 * tally.TIMES))
 def test_calls_that_fail_for_a_while(
     ground: Ground, tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

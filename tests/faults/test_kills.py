@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.timeout(60 * tally.TIMES),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="the daemons are forked"),
 ]
-STORES = 6 * tally.TIMES
+STORES = 4 * tally.TIMES
 DEATHS = 20
 
 

@@ -86,7 +86,7 @@ def everything(root: Path) -> bytes:
     return b"\n".join([done.stdout, *files])
 
 
-@pytest.mark.parametrize("number", range(4 * tally.TIMES))
+@pytest.mark.parametrize("number", range(3 * tally.TIMES))
 def test_what_was_read_of_a_file_is_never_lost_with_it(
     ground: Ground, tmp_path: Path, number: int
 ) -> None:

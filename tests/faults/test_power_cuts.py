@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.timeout(60 * tally.TIMES),
     pytest.mark.skipif(sys.platform != "linux", reason="what is synced is noted with /proc"),
 ]
-STORES = 6 * tally.TIMES
+STORES = 4 * tally.TIMES
 CUTS = 8
 COMMITTING = ("commit", "journal", "journal dropped", "known")
 """The stages between which the least is synced."""

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.timeout(60 * tally.TIMES),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="the daemons are forked"),
 ]
-STORES = 5
+STORES = 3
 KILLS = 10 * tally.TIMES
 FILES = 20_000
 
