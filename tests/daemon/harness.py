@@ -13,6 +13,7 @@ from acontext_fs.daemon.budget import Budget
 from acontext_fs.daemon.distill.rules import RulesDistiller
 from acontext_fs.daemon.extract.rules import RulesExtractor
 from acontext_fs.daemon.gate import Event
+from acontext_fs.daemon.gauges import Gauges
 from acontext_fs.daemon.learn.rules import RulesLearner
 from acontext_fs.daemon.service import Service, outcome
 from acontext_fs.daemon.tracked import Tracked
@@ -56,6 +57,8 @@ class Daemon:
             self.store.layout.local / "usage.json", self.settings.max_tokens_per_day, self.clock
         )
         self.service = Service(self.store, self.settings, self.workers, self.events.append)
+        # The process that runs the tests grows with them: that is not the daemon's memory.
+        self.service._gauges = Gauges(self.service.pipeline, memory_bytes_max=1 << 40)
         self.service.begin()
 
     # -- what others do to the store ----------------------------------------------------------
