@@ -8,14 +8,13 @@ through as they are. The filter is required: where it fails, git refuses to add 
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from acontext_fs import redaction
-from acontext_fs.errors import AcontextError, StoreError
+from acontext_fs import git_settings, redaction
+from acontext_fs.errors import AcontextError
 from acontext_fs.revisions import Revisions
 from acontext_fs.source import Source, Worktree
 
@@ -30,21 +29,11 @@ def install(root: Path) -> bool:
     Raises:
         StoreError: its configuration cannot be read or written.
     """
-    import pygit2
-
-    # Without -P a file of the repository that is called like a module would be run for it.
-    command = f"{shlex.quote(Path(sys.executable).as_posix())} -P -m acontext_fs.git_filter"
-    wanted = {f"filter.{NAME}.process": command, f"filter.{NAME}.required": "true"}
-    try:
-        config = pygit2.Repository(str(root)).config
-        changed = [
-            key for key, value in wanted.items() if key not in config or config[key] != value
-        ]
-        for key in changed:
-            config[key] = wanted[key]
-    except (pygit2.GitError, OSError, ValueError) as error:
-        raise StoreError(f"cannot configure git in {root}: {error}") from error
-    return bool(changed)
+    wanted = {
+        f"filter.{NAME}.process": git_settings.program("git_filter"),
+        f"filter.{NAME}.required": "true",
+    }
+    return git_settings.tell(root, wanted)
 
 
 def serve(root: Path, incoming: BinaryIO, outgoing: BinaryIO) -> None:

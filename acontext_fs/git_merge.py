@@ -9,7 +9,6 @@ Where that cannot be known, the file is left as ours and git reports a conflict.
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -18,8 +17,8 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from acontext_fs import layout, progress, session_merge, tasks, union_merge
-from acontext_fs.errors import AcontextError, SessionError, StoreError
+from acontext_fs import git_settings, layout, progress, session_merge, tasks, union_merge
+from acontext_fs.errors import AcontextError, SessionError
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.session_merge import Joint, Side
@@ -38,22 +37,9 @@ def install(root: Path) -> bool:
     Raises:
         StoreError: its configuration cannot be read or written.
     """
-    import pygit2
-
-    # Without -P a file of the repository that is called like a module would be run for it.
-    python = shlex.quote(Path(sys.executable).as_posix())
-    command = f"{python} -P -m acontext_fs.git_merge %O %A %B %L %P"
+    command = f"{git_settings.program('git_merge')} %O %A %B %L %P"
     wanted = {f"merge.{NAME}.name": "tasks and progress", f"merge.{NAME}.driver": command}
-    try:
-        config = pygit2.Repository(str(root)).config
-        changed = [
-            key for key, value in wanted.items() if key not in config or config[key] != value
-        ]
-        for key in changed:
-            config[key] = wanted[key]
-    except (pygit2.GitError, OSError, ValueError) as error:
-        raise StoreError(f"cannot configure git in {root}: {error}") from error
-    return bool(changed)
+    return git_settings.tell(root, wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,13 @@ which still serves clones that know no driver.
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from acontext_fs import layout
-from acontext_fs.errors import StoreError
+from acontext_fs import git_settings, layout
 
 NAME = "union"
 
@@ -31,24 +29,11 @@ def install(root: Path) -> bool:
     Raises:
         StoreError: its configuration cannot be read or written.
     """
-    import pygit2
-
-    # Without -P a file of the repository that is called like a module would be run for it.
-    python = shlex.quote(Path(sys.executable).as_posix())
     wanted = {
         f"merge.{NAME}.name": "the lines of both sides, each once",
-        f"merge.{NAME}.driver": f"{python} -P -m acontext_fs.union_merge %O %A %B %P",
+        f"merge.{NAME}.driver": f"{git_settings.program('union_merge')} %O %A %B %P",
     }
-    try:
-        config = pygit2.Repository(str(root)).config
-        changed = [
-            key for key, value in wanted.items() if key not in config or config[key] != value
-        ]
-        for key in changed:
-            config[key] = wanted[key]
-    except (pygit2.GitError, OSError, ValueError) as error:
-        raise StoreError(f"cannot configure git in {root}: {error}") from error
-    return bool(changed)
+    return git_settings.tell(root, wanted)
 
 
 def united(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:

@@ -38,11 +38,11 @@ HOMES = {
     "pydantic": {"acontext_fs/settings.py", "acontext_fs/models/arguments.py"},
     # One writes, one makes its objects, one reads.
     "pygit2": {"acontext_fs/history.py", "acontext_fs/objects.py", "acontext_fs/revisions.py"}
-    # Tells git to run the filter it is.
-    | {"acontext_fs/git_filter.py", "acontext_fs/git_merge.py"}
+    # Tells git to run programs of ours.
+    | {"acontext_fs/git_settings.py"}
     # What stands beside the branch, and what a person has under way.
     | {"acontext_fs/proposals.py", "acontext_fs/rescued.py"}
-    | {"acontext_fs/gitindex.py", "acontext_fs/repository.py", "acontext_fs/union_merge.py"},
+    | {"acontext_fs/gitindex.py", "acontext_fs/repository.py"},
     "re2": {"acontext_fs/redact_engine.py"},
     "rich": {"acontext_fs/cli/show.py"},
     "splintr": {"acontext_fs/tokens.py"},

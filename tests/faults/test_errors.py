@@ -143,7 +143,7 @@ def _open_files() -> int:
 @pytest.mark.parametrize(
     ("what", "low"),
     [(resource.RLIMIT_FSIZE, 100), (resource.RLIMIT_FSIZE, 700)]
-    + [(resource.RLIMIT_NOFILE, spare) for spare in (0, 1, 3)],
+    + [(resource.RLIMIT_NOFILE, spare) for spare in (0, 1, 2, 3)],
 )
 def test_limits_of_the_process(ground: Ground, tmp_path: Path, what: int, low: int) -> None:
     root = ground.store(tmp_path / "store")
