@@ -147,6 +147,8 @@ class History:
             HistoryError: git refused (a full disk, no permission).
         """
         self.recover()
+        if not edits:
+            return ""
         if not self.settle():
             what = "a git command has just written the index; in a moment the daemon goes on"
             raise CommitHeld(what, edits[0].path, soon=True)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from acontext_fs import files, jsonl
 from acontext_fs.errors import SessionError
@@ -26,6 +26,7 @@ READ_BYTES_MAX = 1024 * 1024
 READ_LINES_MAX = 1_000
 """And how many lines: a thousand times as many would fit, if they are short enough."""
 
+T = TypeVar("T")
 Identity: TypeAlias = tuple[int, int]
 """Device and inode."""
 Clean: TypeAlias = Callable[[bytes], bytes]
@@ -102,18 +103,7 @@ def read(
         SessionError: the file cannot be read (no permission, a folder or a pipe in its place).
         RedactionError: a line in front of the cursor cannot be scanned.
     """
-    try:
-        descriptor = files.open_regular(path)
-    except FileNotFoundError:
-        return Vanished()
-    except OSError as error:
-        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
-    try:
-        return _read(descriptor, cursor, identity, clean)
-    except OSError as error:
-        raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
-    finally:
-        os.close(descriptor)
+    return _looked_at(path, lambda descriptor: _read(descriptor, cursor, identity, clean))
 
 
 def find(path: Path, cursor: Cursor, clean: Clean) -> Cursor | None:
@@ -166,6 +156,16 @@ def check(path: Path, cursor: Cursor, identity: Identity | None, clean: Clean) -
         SessionError: the file cannot be read.
         RedactionError: a line in front of the cursor cannot be scanned.
     """
+    found = _looked_at(path, lambda descriptor: _window(descriptor, cursor, identity, clean))
+    return None if isinstance(found, bytes) else found
+
+
+def _looked_at(path: Path, look: Callable[[int], T]) -> T | Vanished:
+    """What `look` finds in the open file.
+
+    Raises:
+        SessionError: the file cannot be read.
+    """
     try:
         descriptor = files.open_regular(path)
     except FileNotFoundError:
@@ -173,8 +173,7 @@ def check(path: Path, cursor: Cursor, identity: Identity | None, clean: Clean) -
     except OSError as error:
         raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
     try:
-        found = _window(descriptor, cursor, identity, clean)
-        return None if isinstance(found, bytes) else found
+        return look(descriptor)
     except OSError as error:
         raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
     finally:

@@ -268,3 +268,9 @@ def test_an_unreadable_head_is_said(history, store):
     (store.root / ".git" / "HEAD").write_text("nonsense")
     with pytest.raises(HistoryError):
         history.head()
+
+
+def test_nothing_to_commit_is_no_commit_wherever_the_branch_is(history, git):
+    before = git("rev-parse", "HEAD")
+    assert history.commit([], MESSAGE, on="0" * 40) == ""
+    assert git("rev-parse", "HEAD") == before
