@@ -26,8 +26,9 @@ from acontext_fs.checks_sessions import Named
 from acontext_fs.errors import AcontextError, HistoryError, StoreError
 from acontext_fs.finding import Finding
 from acontext_fs.leftovers import found as found_leftovers
+from acontext_fs.owning import is_owned
 from acontext_fs.pruning import pruned_ids
-from acontext_fs.store import Store, is_owned
+from acontext_fs.store import Store
 
 _ATTRIBUTES = ".gitattributes"
 _INIT = "run `acontext-fs init` in the store; it completes what is missing"

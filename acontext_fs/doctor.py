@@ -11,7 +11,8 @@ from acontext_fs.blobs import folder_of
 from acontext_fs.checks_sessions import Named
 from acontext_fs.finding import Finding
 from acontext_fs.gitlock import take_patiently
-from acontext_fs.store import Session, Store, is_owned
+from acontext_fs.owning import is_owned
+from acontext_fs.store import Session, Store
 
 LOOKS_MAX = 5
 """How often what HEAD and the worktree differ in is looked at again beside a daemon."""

@@ -1,6 +1,6 @@
 """What can be mended without a person: only what loses nothing and can be said in a sentence.
 
-Whoever mends owns the store (`acontext_fs.store.own`).
+Whoever mends owns the store (`acontext_fs.owning.own`).
 """
 
 from __future__ import annotations

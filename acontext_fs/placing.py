@@ -30,11 +30,15 @@ ROUNDS_MAX = 8
 """How often a change is merged into a file that is saved again and again."""
 SETTLE_SECONDS = 0.02
 """A file that is the same after so long is not being written at this moment."""
+WRITTEN_OUT_SECONDS = 1.0
+"""How long an editor that has a file open is waited for; then what it writes is kept beside."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Displaced:
-    """What came out of a file's place, under a temporary name, and what it held."""
+    """What had a file's place and has a temporary name now: the blob that it was when it was looked
+    at, whose text is the change's `before`. An editor that has it open may still write into it.
+    """
 
     change: Change
     temporary: Path
@@ -63,8 +67,8 @@ def place(root: Path, changes: Iterable[Change], first: Iterable[Staged] = ()) -
                 if change.content is None:
                     _remove(root / change.path, change.on_disk[0])
                 # From now on it may be a person's file that has the temporary name.
-                elif (out := _put(root, change, waiting.popleft())) is not None:
-                    displaced.append(out)
+                else:
+                    _put(root, change, waiting.popleft(), displaced)
             durable.sync(_folders(root, wanted, before))
         finally:
             _settle(root, displaced)
@@ -116,39 +120,43 @@ def _stage_now(root: Path, change: Change, content: bytes) -> Staged:
     return staged
 
 
-def _put(root: Path, change: Change, staged: Staged) -> _Displaced | None:
-    """Give a file its place; what came out of it, None if nothing did or a person's file stays."""
+def _put(root: Path, change: Change, staged: Staged, displaced: list[_Displaced]) -> None:
+    """Give a file its place, or let a person's stay; add to `displaced` what came out of it."""
     expected, before, content = change.on_disk[0], change.before, change.content
     ours = blob_id(content, change.path)
     try:
         for _ in range(ROUNDS_MAX):
             if _take_place(staged, expected, ours):
-                there = staged.temporary.exists()
-                return _Displaced(change, staged.temporary, expected) if there else None
+                if staged.temporary.exists():
+                    out = dataclasses.replace(change, before=before)
+                    displaced.append(_Displaced(out, staged.temporary, expected))
+                return
             saved, older = _settled(staged.path), _saved_over(staged, ours)
-            content = _into(change, before, [saved, *older], content)
-            if content is None or content == saved:
+            merged = _into(change, before, [saved, *older], content)
+            if merged is None or merged == saved:
                 break
-            again = _stage_now(root, change, content)
-            durable.drop([staged])
-            staged, ours = again, blob_id(content, change.path)
+            again = _stage_now(root, change, merged)
+            # It was in place for a moment, in which somebody may have opened it.
+            was = older[0] if older else content
+            out = dataclasses.replace(change, before=was)
+            displaced.append(_Displaced(out, staged.temporary, blob_id(was, change.path)))
+            staged, content, ours = again, merged, blob_id(merged, change.path)
             before, expected = saved, blob_id(saved, change.path)
     except CommitConflict:
         _drop_ours(staged, ours)
-        return None
+        return
     except (OSError, StoreError):
         _drop_ours(staged, ours)
         raise
     _drop_ours(staged, ours)
-    return None
 
 
 def _drop_ours(staged: Staged, ours: str) -> None:
-    """Remove a staged file that was not used. What else has its name, or cannot be read, is kept
-    where leftovers are.
+    """Remove a staged file that was not used. What else has its name, cannot be read, or is being
+    written is kept where leftovers are.
     """
     with contextlib.suppress(StoreError):
-        if not _saved_over(staged, ours):
+        if _is_written_out(staged.temporary) and not _saved_over(staged, ours):
             durable.drop([staged])
 
 
@@ -251,41 +259,59 @@ def _settled(path: Path) -> bytes | None:
 
 
 def _settle(root: Path, displaced: Sequence[_Displaced]) -> None:
-    """Look at what came out once more: an editor may have had it open and saved into it."""
-    for one in displaced:
-        path = root / one.change.path
+    """Look at what came out once more: an editor may have had it open and saved into it. What comes
+    out when that is given back is looked at in turn.
+    """
+    waiting = deque(displaced)
+    rounds = ROUNDS_MAX
+    while waiting:
+        one = waiting.popleft()
         is_over = _is_written_out(one.temporary)
-        is_same = _blob_at(one.temporary, path) == one.blob
-        if (is_same or _give_back(root, one, _settled(one.temporary))) and is_over:
+        if _blob_at(one.temporary, root / one.change.path) != one.blob:
+            if rounds == 0:
+                continue  # It is kept where leftovers are.
+            rounds -= 1
+            is_over &= _give_back(root, one, _settled(one.temporary), waiting)
+        if is_over:
             one.temporary.unlink(missing_ok=True)
 
 
 def _is_written_out(path: Path) -> bool:
     """Wait a little for who has a file open to write into it; whether nobody has it any more."""
-    for _ in range(ROUNDS_MAX):
-        if not is_open_for_writing(path):
-            return True
+    until = time.monotonic() + WRITTEN_OUT_SECONDS
+    while is_open_for_writing(path):
+        if time.monotonic() > until:
+            return False
         time.sleep(SETTLE_SECONDS)
-    return False
+    return True
 
 
-def _give_back(root: Path, one: _Displaced, saved: bytes | None) -> bool:
+def _give_back(
+    root: Path, one: _Displaced, saved: bytes | None, displaced: deque[_Displaced]
+) -> bool:
     """Merge what was saved into a displaced file into the one in its place, or put it back; whether
-    nothing of it is left to keep.
+    its temporary name has nothing to keep. What comes out is added to `displaced`.
     """
     path, change = root / one.change.path, one.change
-    now = files.read_bytes(path)
-    there = blob_id(now, change.path)
-    try:
-        merged = _into(change, change.before, [saved], now)
-    except CommitConflict:
-        return _exchange_back(one.temporary, path, there)
-    if merged is None or merged == now:
-        return True
-    staged = _stage_now(root, change, merged)
-    is_done = _take_place(staged, there, blob_id(merged, change.path))
-    durable.drop([staged])
-    return is_done or _exchange_back(one.temporary, path, there)
+    for _ in range(ROUNDS_MAX):
+        now = files.read_bytes(path)
+        there = blob_id(now, change.path)
+        out = dataclasses.replace(change, before=now)
+        try:
+            merged = _into(change, change.before, [saved], now)
+        except CommitConflict:
+            if _exchange_back(one.temporary, path, there):
+                displaced.append(_Displaced(out, one.temporary, there))
+            return False
+        if merged is None or merged == now:
+            return True
+        staged = _stage_now(root, change, merged)
+        if _take_place(staged, there, blob_id(merged, change.path)):
+            if staged.temporary.exists():
+                displaced.append(_Displaced(out, staged.temporary, there))
+            return True
+        _drop_ours(staged, blob_id(merged, change.path))
+    return False
 
 
 def _remove(path: Path, expected: str) -> None:

@@ -12,9 +12,9 @@ from acontext_fs import (
     git_filter,
     git_merge,
     layout,
+    owning,
     repository,
     spaces,
-    store,
     union_merge,
 )
 from acontext_fs.clock import Clock, SystemClock
@@ -60,7 +60,7 @@ def init(root: Path, clock: Clock | None = None) -> list[str]:
     repository.create(root)
     place = Layout(root)
     missing = _missing(place)
-    with store.own(place, "init", clock) if missing else contextlib.nullcontext():
+    with owning.own(place, "init", clock) if missing else contextlib.nullcontext():
         complete(root, clock)
     files.make_private_folder(place.local)
     for space in place.space_names():

@@ -16,9 +16,10 @@ from acontext_fs import budgets, files, layout, sessions, skills
 from acontext_fs.budgets import Level
 from acontext_fs.errors import AcontextError, SessionError, SkillInvalid
 from acontext_fs.layout import SessionPlace
+from acontext_fs.owning import owner
 from acontext_fs.progress import Progress
 from acontext_fs.records import Task
-from acontext_fs.store import Session, Store, owner
+from acontext_fs.store import Session, Store
 
 State: TypeAlias = Literal["pending", "running", "retry", "done", "failed", "disabled", "held"]
 COUNTED_BYTES_MAX = 64 * 1024 * 1024

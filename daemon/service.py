@@ -1,5 +1,5 @@
 """The daemon: a loop around `Pipeline.step` that also rescans, listens to requests and says how it
-is going. Owning the store (`acontext_fs.store.own`) is the caller's; so are signals.
+is going. Owning the store (`acontext_fs.owning.own`) is the caller's; so are signals.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from acontext_fs.daemon.upkeep import Upkeep
 from acontext_fs.daemon.watch import HINTS_MAX, Hints, Watcher
 from acontext_fs.daemon.work import Workers
 from acontext_fs.errors import AcontextError, HistoryError, StoreError
+from acontext_fs.owning import lock_identity
 from acontext_fs.requests import Request
 from acontext_fs.settings import Settings
-from acontext_fs.store import Store, lock_identity
+from acontext_fs.store import Store
 
 _DECISIONS = ("undo", "again", "accept", "reject")
 RETRY_SECONDS = 1.0

@@ -46,9 +46,9 @@ def template(tmp_path) -> Path:
 
 def status(root: Path) -> str:
     """What `git status` says. The filter, which takes long to start, has nothing to do here."""
-    filter_off = [f"-cfilter.acontext-fs.{name}=" for name in ("process", "clean")]
-    off = [*filter_off, "-cfilter.acontext-fs.required=false"]
-    return run_git(root, *off, "status", "--porcelain")
+    off = [f"filter.acontext-fs.{setting}" for setting in ("process=", "clean=", "required=false")]
+    options = [part for setting in off for part in ("-c", setting)]
+    return run_git(root, *options, "status", "--porcelain")
 
 
 def leftovers(root: Path) -> list[str]:

@@ -1,5 +1,7 @@
+import shutil
+
 from acontext_fs import leftovers
-from acontext_fs.store import lock_identity, own
+from acontext_fs.owning import lock_identity, own
 
 
 def crashed(store) -> None:
@@ -23,7 +25,19 @@ def test_what_a_crash_left_half_written_is_put_away_by_the_next_owner(store, wri
     assert kept == {"half", "another half", "half a journal", "half a state"}
 
 
+def test_it_is_found_without_the_note_when_the_local_folder_was_deleted(store, write):
+    with own(store.layout, "daemon", store.clock):
+        pass
+    half = write("spaces/default/tasks/2026/.acontext-abc.tmp", "half")
+    shutil.rmtree(store.layout.local)
+    with own(store.layout, "daemon", store.clock):
+        assert not half.exists()
+    assert [file.read_text() for file in leftovers.folder(store.layout).iterdir()] == ["half"]
+
+
 def test_after_a_clean_end_nothing_is_looked_for(store, write):
+    with own(store.layout, "daemon", store.clock):
+        pass
     other = write("spaces/default/.acontext-abc.tmp", "being written by somebody")
     with own(store.layout, "daemon", store.clock):
         assert other.exists()
@@ -53,7 +67,7 @@ def test_who_lost_the_lock_leaves_the_note_of_the_next_owner(store):
 
 
 def test_a_damaged_note_of_the_owner_is_no_error(store):
-    from acontext_fs.store import owner
+    from acontext_fs.owning import owner
 
     with own(store.layout, "daemon", store.clock):
         assert "`acontext-fs daemon`" in owner(store.layout)

@@ -14,7 +14,7 @@ from acontext_fs.doctor import examine, of_index
 from acontext_fs.errors import CommitHeld
 from acontext_fs.finding import Finding
 from acontext_fs.mending import WHAT, mend
-from acontext_fs.store import own
+from acontext_fs.owning import own
 from tests.daemon.harness import Daemon, agent, user
 
 TASKS, PROGRESS = "spaces/default/tasks/s.jsonl", "spaces/default/progress/s.json"

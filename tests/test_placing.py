@@ -138,6 +138,40 @@ def test_an_editor_in_the_middle_of_saving_is_waited_for(tmp_path, way, monkeypa
     assert os.listdir(tmp_path) == ["notes.md"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_an_editor_that_opened_what_is_exchanged_once_more_is_waited_for_too(
+    tmp_path, way, monkeypatch
+):
+    """Giving back what the first had saved takes away what the second had just opened."""
+    if way == "rename":
+        pytest.skip("without an exchange of names the file is gone by then")
+    path = tmp_path / "notes.md"
+    path.write_bytes(BEFORE)
+    real, waiting = swapping.exchange, [b"first\n", b"second\n"]
+    editors = []
+
+    def exchange(one, other):
+        if waiting:
+            descriptor = os.open(path, os.O_RDWR)
+            editors.append((descriptor, waiting.pop(0) + os.read(descriptor, 100)))
+        return real(one, other)
+
+    def sleep(seconds):
+        for descriptor, text in editors:
+            os.pwrite(descriptor, text, 0)
+            os.close(descriptor)
+        editors.clear()
+
+    monkeypatch.setattr(placing, "exchange", exchange)
+    monkeypatch.setattr(placing.time, "sleep", sleep)
+    placing.place(tmp_path, [change("notes.md", LEARNED, before=BEFORE, merge=True)])
+    assert waiting == editors == []
+    assert sorted(path.read_bytes().split(b"\n")) == sorted(
+        (b"first\nsecond\n" + LEARNED).split(b"\n")
+    )
+    assert os.listdir(tmp_path) == ["notes.md"]
+
+
 # -- what is saved while names are exchanged ------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from acontext_fs import Store, layout, setup
 from acontext_fs.errors import CommitHeld, DaemonRunning, StoreError
-from acontext_fs.store import own
+from acontext_fs.owning import own
 from tests.conftest import run_git
 
 MADE = [

@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from acontext_fs import progress, status, tasks
+from acontext_fs.owning import own
 from acontext_fs.progress import Failure, Progress
 from acontext_fs.records import Cursor, InsertTask, Learning, UpdateTask
-from acontext_fs.store import own
 
 LINE = b'{"role":"user","content":"x"}\n'
 

@@ -9,13 +9,13 @@ import pytest
 import acontext_fs
 from acontext_fs import Store, tasks
 from acontext_fs.errors import DaemonRunning, InvalidName, SessionError, StoreError
+from acontext_fs.owning import is_owned, own, owner
 from acontext_fs.records import AddPreference, InsertTask
-from acontext_fs.store import is_owned, own, owner
 
 OWNER = """
 import sys
 from acontext_fs import Store
-from acontext_fs.store import own
+from acontext_fs.owning import own
 store = Store.open(sys.argv[1])
 with own(store.layout, "daemon", store.clock):
     print("mine", flush=True)

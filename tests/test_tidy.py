@@ -31,7 +31,7 @@ HOMES = {
     "backports": {"acontext_fs/formats/sources.py"},
     "compression": {"acontext_fs/formats/sources.py"},
     "duckdb": {"acontext_fs/index/engine.py", "acontext_fs/index/jail.py"},
-    "filelock": {"acontext_fs/store.py"},
+    "filelock": {"acontext_fs/owning.py"},
     "frontmatter": {"acontext_fs/skill_file.py"},
     "httpx2": {"acontext_fs/models/openai.py"},
     "openai": {"acontext_fs/models/openai.py"},

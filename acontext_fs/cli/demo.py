@@ -53,7 +53,7 @@ def _play(store: Store, session: Session, pace_seconds: float) -> None:
     """Append the example line by line, while the daemon's own loop reads along."""
     from acontext_fs import sessions, spaces
     from acontext_fs.daemon.service import outcome
-    from acontext_fs.store import own
+    from acontext_fs.owning import own
 
     click.echo(f"An agent appends its messages to {session.path.relative_to(store.root)}:\n")
     with own(store.layout, "demo", store.clock):

@@ -74,7 +74,7 @@ def _examined(store: Store, chosen: Sequence[Session] | None, *, quiet: bool) ->
 def _fix(store: Store, found: Sequence[Finding], *, yes: bool) -> int:
     """Mend what can be mended, if that is wanted; return how many findings are dealt with."""
     from acontext_fs.mending import WHAT, mend
-    from acontext_fs.store import own
+    from acontext_fs.owning import own
 
     several = {(f.mend, f.path if f.mend not in _AT_ONCE else ""): f for f in found if f.mend}
     if store.commit:
@@ -136,7 +136,8 @@ def prune(store_path: str | None, /, sessions: tuple[str, ...], **options: Any) 
     back. Git's history keeps it: `git revert` of the commit brings everything back.
     """
     from acontext_fs.layout import check_name
-    from acontext_fs.store import find_session, own
+    from acontext_fs.owning import own
+    from acontext_fs.store import find_session
 
     store = wiring.open_store(store_path)
     if store.commit:

@@ -69,7 +69,7 @@ def run_daemon(
         AcontextError: it cannot begin.
     """
     from acontext_fs import repository
-    from acontext_fs.store import own
+    from acontext_fs.owning import own
 
     store = wiring.open_store(store_path)
     if store.commit:
@@ -175,7 +175,7 @@ def _do_or_ask(
     about: str = "",
 ) -> None:
     """Do what is asked for, or have a running daemon do it."""
-    from acontext_fs.store import own
+    from acontext_fs.owning import own
 
     options = wiring.load_settings(store)
     try:
@@ -193,7 +193,7 @@ def _do_or_ask(
 
 def take_back(store: Store, commit: str, timeout_seconds: float) -> Reply:
     """Take a learning back, or have a running daemon do it."""
-    from acontext_fs.store import own
+    from acontext_fs.owning import own
 
     options = wiring.load_settings(store)
     try:
@@ -211,7 +211,7 @@ def take_back(store: Store, commit: str, timeout_seconds: float) -> Reply:
 
 def decide(store: Store, proposal: str, timeout_seconds: float, *, accept: bool) -> Reply:
     """Accept or reject a proposal, or have a running daemon do it."""
-    from acontext_fs.store import own
+    from acontext_fs.owning import own
 
     options = wiring.load_settings(store)
     try:
@@ -250,7 +250,7 @@ def _ask_daemon(
     about: str,
 ) -> Reply:
     from acontext_fs import requests
-    from acontext_fs.store import is_owned, owner
+    from acontext_fs.owning import is_owned, owner
 
     asked = requests.send(store.layout, action, paths, failed=failed, about=about)
     who = owner(store.layout)

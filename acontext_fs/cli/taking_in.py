@@ -33,7 +33,7 @@ def take_in(store: Store, new: Sequence[Source]) -> None:
     Raises:
         StoreError: it was stopped, or something could not be taken in.
     """
-    from acontext_fs.store import own
+    from acontext_fs.owning import own
 
     options = wiring.load_settings(store)
     before = _entries(store, new)
@@ -148,7 +148,7 @@ def _by_the_daemon(
     store: Store, new: Sequence[Source], stopped: Callable[[], bool]
 ) -> Sequence[str]:
     from acontext_fs import requests
-    from acontext_fs.store import is_owned, owner
+    from acontext_fs.owning import is_owned, owner
 
     who = owner(store.layout)
     asked = requests.send(store.layout, "capture", [], failed=False)

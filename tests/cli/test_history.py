@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from acontext_fs.store import Store, own
+from acontext_fs.owning import own
+from acontext_fs.store import Store
 from tests.cli.conftest import is_clear
 from tests.daemon.harness import Daemon
 from tests.learned_store import copy_to, learnings

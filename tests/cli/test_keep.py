@@ -131,7 +131,7 @@ def test_wrong_usage_is_told(run, daemon, arguments):
 
 
 def test_beside_a_daemon_it_is_refused(run, daemon):
-    from acontext_fs.store import own
+    from acontext_fs.owning import own
 
     with own(daemon.store.layout, "daemon", daemon.store.clock):
         # The lock is held for this process; another file object asks for it.

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from acontext_fs.store import own
+from acontext_fs.owning import own
 from tests.cli.conftest import environment, is_clear, obey_permissions, spawn
 from tests.conftest import run_git
 

@@ -19,7 +19,7 @@ from typing import Any
 from acontext_fs.clock import FakeClock
 from acontext_fs.daemon.service import outcome
 from acontext_fs.layout import Layout
-from acontext_fs.store import own
+from acontext_fs.owning import own
 from tests.crash import Steps
 from tests.daemon.harness import Daemon
 from tests.faults import deaths

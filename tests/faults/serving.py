@@ -16,8 +16,9 @@ from acontext_fs.daemon import service as service_module
 from acontext_fs.daemon import watch
 from acontext_fs.daemon.service import Service
 from acontext_fs.errors import AcontextError
+from acontext_fs.owning import own
 from acontext_fs.settings import Settings
-from acontext_fs.store import Store, own
+from acontext_fs.store import Store
 
 TTL_SECONDS = 0.05
 REFUSED = 3
