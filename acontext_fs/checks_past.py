@@ -19,6 +19,8 @@ from acontext_fs.store import Store
 
 LISTED_MAX = 20
 """So many complaints of git are listed one by one."""
+HEAD = "HEAD"
+"""The path of a finding about the commit itself."""
 _TRIED = "`git fsck` says more; a clone of it elsewhere may have what is missing"
 
 
@@ -40,16 +42,20 @@ def of_objects(store: Store) -> Iterator[Finding]:
 
 
 def of_batches(store: Store) -> Iterator[Finding]:
-    """Whether each batch was committed once on the way to HEAD."""
-    first: dict[str, str] = {}
+    """Whether no batch was committed behind itself. Two clones that read the same lines commit the
+    same batch side by side, and merging their tasks makes one of it.
+    """
+    later: dict[str, list[str]] = {}
     try:
         for commit in store.revisions.log():
             for batch in commit.trailers.get("Acontext-Batch", ()):
-                if batch in first:
-                    text = f"batch {batch} was committed here and in {first[batch][:10]}"
-                    remedy = f"`git show {commit.id[:10]}` and the other tell what each did"
-                    yield Finding("history", commit.id[:10], text, remedy)
-                first[batch] = commit.id
+                known = later.setdefault(batch, [])
+                for one in known:
+                    if store.revisions.leads_to(one, commit.id):
+                        text = f"batch {batch} was committed here and in {one[:10]}"
+                        remedy = f"`git show {commit.id[:10]}` and the other tell what each did"
+                        yield Finding("history", commit.id[:10], text, remedy)
+                known.append(commit.id)
     except HistoryError as error:
         yield Finding("history", ".git", str(error), _TRIED)
 
@@ -62,11 +68,16 @@ def of_worktree(store: Store, chosen: Iterable[str] | None = None) -> Iterator[F
         head = store.revisions.head()
         have = store.revisions.files(head) if head else None
     except HistoryError as error:
-        yield Finding("history", "HEAD", str(error), _TRIED)
+        yield Finding("history", HEAD, str(error), _TRIED)
         return
     if have is None:
         return
-    for path in _paths(have) if chosen is None else chosen:
+    try:
+        paths = list(_paths(have)) if chosen is None else chosen
+    except HistoryError as error:
+        yield Finding("history", HEAD, str(error), _TRIED)
+        return
+    for path in paths:
         try:
             yield from _of_path(store.source, have, path)
         except HistoryError as error:
@@ -117,13 +128,14 @@ def _transcript(source: Source, path: str, committed: bytes) -> Iterator[Finding
         return
     if data is None:
         text = "git has the transcript, and it is not here"
-        back = f"`git checkout -- {shlex.quote(path)}` brings it back"
-        remedy = f"{back}; `acontext-fs prune` removes for good"
+        back = f"`git checkout HEAD -- {shlex.quote(path)}` brings it back"
+        remedy = f"if you renamed it, `acontext-fs flush` goes on with it; else {back}"
         yield Finding("transcript", path, text, remedy)
     elif not data.startswith(committed):
         if committed.startswith(data):
             lines = committed.count(b"\n") - data.count(b"\n")
-            text = f"git has {lines} lines more than the file"
+            noun = "line" if lines == 1 else "lines"
+            text = f"git has {lines} {noun} more than the file"
             remedy = f"`git show {shlex.quote(f'HEAD:{path}')}` prints them all"
             yield Finding("transcript", path, text, remedy, mend="append")
         else:

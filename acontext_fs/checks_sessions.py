@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from acontext_fs import blobs, files, jsonl, sessions, tasks
+from acontext_fs.elsewhere import Elsewhere
 from acontext_fs.errors import AcontextError, SessionError, StoreError
 from acontext_fs.finding import Finding, Kind
 from acontext_fs.formats.reader import Reader
@@ -50,8 +51,9 @@ def of_session(store: Store, place: SessionPlace, named: Named) -> Iterator[Find
         text = f"it has {seen.bytes:,} bytes, and git hosts take no file over {FILE_BYTES_MAX:,}"
         remedy = f"let the agent begin a new session; `acontext-fs prune {place}` removes this one"
         yield Finding("size", place.session_path, text, remedy)
-    yield from _of_progress(place, state, seen.lines)
-    yield from _of_tasks(place, found, seen.lines)
+    lines, remedy = _expected(store, place, state, seen.lines)
+    yield from _of_progress(place, state, lines, remedy)
+    yield from _of_tasks(place, found, lines, remedy)
 
 
 @dataclass(slots=True)
@@ -135,6 +137,25 @@ def _unfinished(path: str, number: int, raw: bytes) -> Finding:
     return Finding("unfinished", path, text, remedy, number)
 
 
+def _expected(
+    store: Store, place: SessionPlace, state: Progress | str, lines: int
+) -> tuple[int, str]:
+    """How many lines tasks and progress may speak of, of a transcript that has so many, and what to
+    do where they speak of more: what another machine read comes by itself.
+    """
+    remedy = f"put the transcript back: `git show HEAD:{place.session_path}` prints it"
+    if isinstance(state, str) or state.cursor.line <= lines:
+        return lines, remedy
+    try:
+        data = store.source.read(place.session_path)
+        missing = Elsewhere(store.root, store.commit).missing(place, state, data)
+    except AcontextError as error:
+        return lines, f"git cannot be asked for the rest: {error}"
+    if missing is None:
+        return lines, remedy
+    return (state.cursor.line if missing.comes else lines), missing.text
+
+
 def _progress(store: Store, place: SessionPlace) -> Progress | str:
     """What the progress file says, or why it cannot be read."""
     try:
@@ -152,7 +173,9 @@ def _tasks(store: Store, place: SessionPlace) -> tasks.Tasks | str:
         return str(error)
 
 
-def _of_progress(place: SessionPlace, state: Progress | str, lines: int) -> Iterator[Finding]:
+def _of_progress(
+    place: SessionPlace, state: Progress | str, lines: int, remedy: str
+) -> Iterator[Finding]:
     path = place.progress_path
     if isinstance(state, str):
         yield Finding("progress", path, state, BACK.format(path=path), mend="replace")
@@ -160,15 +183,17 @@ def _of_progress(place: SessionPlace, state: Progress | str, lines: int) -> Iter
     # Offsets differ between machines where a file holds secrets; lines do not.
     if state.cursor.line > lines:
         text = f"it says {state.cursor.line} lines were read, and the session has {lines}"
-        remedy = f"put the transcript back: `git show HEAD:{place.session_path}` prints it"
         yield Finding("progress", path, text, remedy)
     for failure in state.failures:
-        first, last = failure.lines
-        text = f"lines {first}-{last} were given up ({failure.attempts} attempts): {failure.reason}"
+        where = tasks.named_lines(tasks.format_lines([failure.lines]))
+        noun = "attempt" if failure.attempts == 1 else "attempts"
+        text = f"gave up on {where} ({failure.attempts} {noun}): {failure.reason}"
         yield Finding("progress", path, text, f"`acontext-fs flush --failed {place}`")
 
 
-def _of_tasks(place: SessionPlace, found: tasks.Tasks | str, lines: int) -> Iterator[Finding]:
+def _of_tasks(
+    place: SessionPlace, found: tasks.Tasks | str, lines: int, remedy: str
+) -> Iterator[Finding]:
     path = place.tasks_path
     if isinstance(found, str):
         yield Finding("tasks", path, found, BACK.format(path=path), mend="replace")
@@ -177,7 +202,6 @@ def _of_tasks(place: SessionPlace, found: tasks.Tasks | str, lines: int) -> Iter
         last = max((last for _, last in task.lines), default=0)
         if last > lines:
             text = f"task {task.order} has line {last}, and the session has {lines}"
-            remedy = f"put the transcript back: `git show HEAD:{place.session_path}` prints it"
             yield Finding("tasks", path, text, remedy, number)
         if task.session_id != place.session_id:
             text = f"task {task.order} is of the session {task.session_id!r}"
@@ -196,5 +220,6 @@ def without_transcript(store: Store, space: str) -> Iterator[Finding]:
     have = {place.stem_path for place in sessions.places(store.source, space)}
     for path, kind, stem in derived:
         if stem not in have:
-            remedy = "put the transcript back from git, or commit the removal of this file too"
+            remedy = "put the transcript back from git; if another file has its lines by now, "
+            remedy += "`acontext-fs flush` goes on with that; else commit the removal of this too"
             yield Finding(kind, path, "its session's transcript is gone", remedy)

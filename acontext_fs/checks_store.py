@@ -14,13 +14,16 @@ from acontext_fs import (
     blobs,
     commit_hook,
     files,
+    git_merge,
     gitcommand,
     layout,
     repository,
     sessions,
     settings,
     setup,
+    skill_merge,
     skills,
+    union_merge,
 )
 from acontext_fs.checks_sessions import Named
 from acontext_fs.errors import AcontextError, HistoryError, StoreError
@@ -33,6 +36,8 @@ from acontext_fs.store import Store
 _ATTRIBUTES = ".gitattributes"
 _INIT = "run `acontext-fs init` in the store; it completes what is missing"
 _READ_BYTES = 1024 * 1024
+_MARKERS = (b"\n<<<<<<< ", b"\n=======\n", b"\n>>>>>>> ")
+"""What git leaves in a file that both sides changed (git-merge(1))."""
 
 
 def misplaced(store: Store) -> Iterator[Finding]:
@@ -107,12 +112,27 @@ def of_skills(store: Store) -> Iterator[Finding]:
     for space in store.source.space_names():
         folder = f"{layout.SPACES_FOLDER}/{space}/skills"
         try:
-            problems = skills.problems(skills.files_of(store.source, space))
+            files_there = skills.files_of(store.source, space)
+            problems = skills.problems(files_there)
         except AcontextError as error:
             yield Finding("skill", folder, str(error), "nothing is learned in the space until then")
             continue
         for problem in problems:
             yield Finding("skill", folder, problem, "mend it by hand; nothing is learned into it")
+        for inside, data in files_there.items():
+            if _is_unresolved(data):
+                text = "it holds the markers of a merge that was not resolved"
+                remedy = "keep what is right of both sides, and remove the markers"
+                yield Finding("skill", f"{folder}/{inside}", text, remedy)
+
+
+def _is_unresolved(data: bytes) -> bool:
+    at, text = 0, b"\n" + data.replace(b"\r\n", b"\n")
+    for marker in _MARKERS:
+        at = text.find(marker, at)
+        if at < 0:
+            return False
+    return True
 
 
 def leftovers(store: Store) -> Iterator[Finding]:
@@ -139,15 +159,12 @@ def of_git(store: Store) -> Iterator[Finding]:
         yield Finding("git", ".git", str(error), "the repository is not packed without it")
         config = None
     text = (store.source.read(_ATTRIBUTES) or b"").decode("utf-8", "replace")
-    lines = {line.strip() for line in text.split("\n")}
-    for wanted in setup.ATTRIBUTES:
-        if wanted not in lines:
-            yield Finding(
-                "git", _ATTRIBUTES, f"the line {wanted!r} is missing", _INIT, mend="set up"
-            )
+    for line in setup.lacking(text):
+        yield Finding("git", _ATTRIBUTES, f"the line {line!r} is missing", _INIT, mend="set up")
     if config is not None:
         yield from _of_filter(config)
-        for name in ("merge.acontext-fs.driver", "merge.union.driver"):
+        for driver in (git_merge.NAME, union_merge.NAME, skill_merge.NAME):
+            name = f"merge.{driver}.driver"
             if not config.get(name):
                 missing = f"git is not told how to merge files of ours ({name} is not set)"
                 yield Finding("git", ".git/config", missing, _INIT, mend="set up")

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from acontext_fs import durable, files, gitcommand, gitlock
+from acontext_fs import durable, files, git_beginning, gitcommand, gitlock
 from acontext_fs.errors import HistoryError, StoreError
 
 FOLDER = "acontext-commits"
@@ -266,6 +266,8 @@ def open_commit(gitdir: Path, *, lasting: bool = False) -> str:
                 return f"a `git commit` (process {name}) is open in this repository; {_GOES_ON}"
     if lasting:
         return ""
+    if not commands and (process := git_beginning.beginning(gitdir)):
+        commands.append(f"a git command (process {process}) begins")
     if not commands and _has_begun(gitdir):
         commands.append("a git command is at work")
     return "".join(f"{found} in this repository; {_GOES_ON}" for found in commands[:1])

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from acontext_fs import checks_past, checks_sessions, checks_store, repository
 from acontext_fs.blobs import folder_of
 from acontext_fs.checks_sessions import Named
+from acontext_fs.errors import HistoryError
 from acontext_fs.finding import Finding
 from acontext_fs.gitlock import take_patiently
 from acontext_fs.owning import is_owned
 from acontext_fs.store import Session, Store
 
+_GIT = "mend what is said of git's history first"
 LOOKS_MAX = 5
 """How often what HEAD and the worktree differ in is looked at again beside a daemon."""
 
@@ -65,8 +67,12 @@ def of_index(store: Store) -> Iterator[Finding]:
     if not folder_of(store).exists() or not _has_past(store):
         return
     with Index.open(store) as opened, Index.open(store, anew=True, private=True) as fresh:
-        fresh.refresh()
-        opened.refresh()
+        try:
+            fresh.refresh()
+            opened.refresh()
+        except HistoryError as error:
+            yield Finding("index", str(folder_of(store)), f"it cannot be compared: {error}", _GIT)
+            return
         for text in differences(opened, fresh):
             remedy = "`acontext-fs index --rebuild` builds it again"
             yield Finding("index", str(folder_of(store)), text, remedy, mend="rebuild")
@@ -81,11 +87,15 @@ def _while_head_stays(store: Store) -> list[Finding]:
     """HEAD against the worktree. In the middle of a commit of a daemon's the branch has moved and
     the files have not: what was found beside one is looked at again, which takes no time.
     """
-    head = store.revisions.head()
+    try:
+        head = store.revisions.head()
+    except HistoryError:
+        return list(checks_past.of_worktree(store))  # It says so.
     found = list(checks_past.of_worktree(store))
     for _ in range(LOOKS_MAX):
         before, head = head, store.revisions.head()
-        if not found or (before == head and not is_owned(store.layout)):
+        is_calm = before == head and not is_owned(store.layout)
+        if is_calm or not found or any(one.path == checks_past.HEAD for one in found):
             break
         take_patiently(lambda: not repository.has_left_lock(store.root))
         found = list(checks_past.of_worktree(store, sorted({one.path for one in found})))

@@ -140,3 +140,10 @@ class FeatureRefused(ModelMisbehaved):
     def __init__(self, message: str, feature: Literal["tools", "schema"]) -> None:
         super().__init__(message)
         self.feature = feature
+
+
+def flaw(error: Exception) -> str:
+    """What is wrong with the data of a file, as a person reads it: a key that is missing is all
+    that such an error tells.
+    """
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)

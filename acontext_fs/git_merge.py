@@ -8,16 +8,17 @@ Where that cannot be known, the file is left as ours and git reports a conflict.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from acontext_fs import git_settings, layout, progress, session_merge, tasks, union_merge
+from acontext_fs import git_settings, ids, layout, progress, session_merge, tasks, union_merge
 from acontext_fs.errors import AcontextError, SessionError
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
@@ -68,7 +69,7 @@ def merged(path: str, versions: Versions, environment: Mapping[str, str]) -> byt
 def _merged_tasks(place: SessionPlace, versions: Versions, environment: Mapping[str, str]) -> bytes:
     path = place.tasks_path
     base, ours, theirs = (
-        tasks.decode(data, path) for data in (versions.base, versions.ours, versions.theirs)
+        _tasks(place, data) for data in (versions.base, versions.ours, versions.theirs)
     )
     joint = session_merge.AS_THEY_ARE
     if session_merge.has_new_lines(base, theirs):
@@ -88,7 +89,10 @@ def _merged_progress(
         _progress(data, path) for data in (versions.base, versions.ours, versions.theirs)
     )
     found = _commits(place, path, versions, environment)
-    if theirs.cursor.line <= base.cursor.line:
+    renamed = _renamed_alone(found) if found is not None else None
+    if renamed is not None:
+        joint = _stay(_progress(renamed.progress, path))
+    elif theirs.cursor.line <= base.cursor.line:
         joint = _stay(ours)
     elif found is not None:
         joint = _join(place, found)
@@ -97,11 +101,27 @@ def _merged_progress(
     else:
         raise SessionError(_UNKNOWN)
     state = session_merge.merge_progress(base, ours, theirs, joint)
-    if found is not None:
-        was, mine, other = (tasks.decode(one.tasks, place.tasks_path) for one in found)
+    if renamed is not None:
+        waiting = session_merge.waiting(_tasks(place, renamed.tasks), state)
+        state = replace(state, learning_pending=waiting)
+    elif found is not None:
+        was, mine, other = (_tasks(place, one.tasks) for one in found)
         all_tasks = session_merge.merge_tasks(was, mine, other, joint, place.space)
         state = replace(state, learning_pending=session_merge.waiting(all_tasks, state))
     return progress.encode(state)
+
+
+def _tasks(place: SessionPlace, data: bytes) -> tasks.Tasks:
+    """The tasks of a session; where one side gave its file another name, under that."""
+    found = tasks.decode(data, place.tasks_path)
+    known = {
+        ids.task_id(place.space, name, n): ids.task_id(place.space, place.session_id, n)
+        for name in {task.session_id for task in found} - {place.session_id}
+        for n in range(len(found) + 1)
+    }
+    return tuple(
+        replace(task, id=known.get(task.id, task.id), session_id=place.session_id) for task in found
+    )
 
 
 def _progress(data: bytes, path: str) -> Progress:
@@ -117,8 +137,10 @@ def _stay(state: Progress) -> Joint:
 
 
 class _Files(NamedTuple):
-    """A session's files in a commit; b"" for one that is not there."""
+    """A session's files in a commit, by the name it has there; b"" for one that is not there."""
 
+    commit: str
+    place: SessionPlace
     transcript: bytes
     tasks: bytes
     progress: bytes
@@ -178,11 +200,51 @@ def _commits(
         base = _git(["merge-base", "HEAD", head]).decode().strip()
         if not base:
             continue
-        names = (place.session_path, place.tasks_path, place.progress_path)
-        contents = _contents([f"{one}:{name}" for one in (base, "HEAD", head) for name in names])
-        found = _Commits(*(_Files(*contents[at : at + 3]) for at in (0, 3, 6)))
-        if tuple(getattr(one, wanted) for one in found) == astuple(versions):
+        sides = zip((base, "HEAD", head), astuple(versions), strict=True)
+        found = [_files(commit, place, wanted, data) for commit, data in sides]
+        was, ours, theirs = found
+        if was is not None and ours is not None and theirs is not None:
+            return _Commits(was, ours, theirs)
+    return None
+
+
+def _files(commit: str, place: SessionPlace, wanted: str, data: bytes) -> _Files | None:
+    """The files of the session whose tasks or progress are `data` in a commit."""
+    for one in (place, *_named(commit, place, wanted, data)):
+        names = (one.session_path, one.tasks_path, one.progress_path)
+        found = _Files(commit, one, *_contents([f"{commit}:{name}" for name in names]))
+        if getattr(found, wanted) == data:
             return found
+    return None
+
+
+def _named(commit: str, place: SessionPlace, wanted: str, data: bytes) -> Iterator[SessionPlace]:
+    """The sessions whose tasks or progress are `data`: one side gave the file another name."""
+    if not data:
+        return
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    folder = f"{layout.SPACES_FOLDER}/{place.space}/{wanted}/"
+    for entry in _git(["ls-tree", "-r", "-z", commit, "--", folder]).split(b"\0"):
+        about, _, path = entry.partition(b"\t")
+        if about.endswith(blob.encode()):
+            found = layout.place_of(os.fsdecode(path))
+            if found is not None:
+                yield found
+
+
+def _renamed_alone(found: _Commits) -> _Files | None:
+    """The side that gave the session another name, if git takes its tasks alone: it does not see
+    that they are those of the other side, since their ids changed with the name. What was read
+    there is to be read again.
+    """
+    was = found.base
+    for side, other in ((found.ours, found.theirs), (found.theirs, found.ours)):
+        if side.place.tasks_path == was.place.tasks_path or other.tasks == was.tasks:
+            continue
+        names = (was.place.tasks_path, side.place.tasks_path)
+        words = ["diff", "--find-renames", "--diff-filter=R", "--name-only"]
+        if not _git([*words, was.commit, side.commit, "--", *names]):
+            return side
     return None
 
 

@@ -12,6 +12,7 @@ import pygit2
 from pygit2.enums import FileMode
 from pygit2.ffi import C
 
+from acontext_fs import obstacles
 from acontext_fs.durable import Staged
 from acontext_fs.errors import CommitHeld
 from acontext_fs.worktree import Change
@@ -60,7 +61,7 @@ class GitIndex:
         """The index as it is on disk.
 
         Raises:
-            CommitHeld: it has conflicts.
+            CommitHeld: it has conflicts, or is damaged.
         """
         stamp = _stamp(self._place)
         if self._index is None or stamp is None or stamp != self._stamp:
@@ -69,11 +70,23 @@ class GitIndex:
             else:
                 self._private.unlink(missing_ok=True)
             self._time_ns = stamp[2] if stamp is not None else None
-            self._index = _Index(str(self._private))
+            self._index = self._opened()
             self._stamp = stamp
         if self._index.conflicts is not None:
             raise CommitHeld("the index has conflicts; resolve them and the daemon goes on")
         return self._index
+
+    def _opened(self) -> _Index:
+        try:
+            return _Index(str(self._private))
+        except (pygit2.GitError, OSError) as error:
+            if obstacles.said_by(error) is not None or not self._private.exists():
+                raise
+            raise CommitHeld(
+                f"{self._place} is damaged (`git status` says how): put it aside, and `git reset` "
+                "makes another from HEAD; files stay as they are, what was staged is to be staged "
+                "again; then the daemon goes on"
+            ) from error
 
     def stage(self, changes: Iterable[Change]) -> Staged:
         """An index with the changes, to be put in place; `placed` is to be called then."""
@@ -113,6 +126,13 @@ class GitIndex:
             return str(self.read()[path].id)
         except KeyError:
             return ""
+
+    def is_off(self, path: str, blob: str, root: Path) -> bool:
+        """Whether the entry of `path` is this blob, with another size than the file has."""
+        if self.blob(path) != blob or not (root / path).is_file():
+            return False
+        entry = C.git_index_get_bypath(self.read()._index, os.fsencode(path), 0)
+        return entry.file_size not in (0, (root / path).stat().st_size & 0xFFFFFFFF)
 
     def check_free(self, path: str) -> None:
         """See that nothing is staged where a file at `path` needs a folder, or in a folder of that

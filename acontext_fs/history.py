@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -103,33 +104,30 @@ class History:
 
     def read(self, path: str) -> bytes | None:
         """The content of `path` in HEAD, or None."""
-        entry = self._entry(self._head_tree(), path)
+        entry = self._entry(path)
         return entry.data if isinstance(entry, pygit2.Blob) else None
 
     def holds(self, path: str) -> bool:
         """Whether there is something at `path` in HEAD."""
-        return self._entry(self._head_tree(), path) is not None
+        return self._entry(path) is not None
 
     def held(self, *, lasting: bool = False) -> str:
         """Why no commit can be made now, in a sentence; "" when one can. With `lasting` only what
         may last: not a git command that is at work.
         """
-        return (
-            repository.under_way(self._repo)
-            or open_commit(self._gitdir, lasting=lasting)
-            or self._gc.held()
-        )
+        theirs = repository.under_way(self._repo) or open_commit(self._gitdir, lasting=lasting)
+        return theirs or self._gc.held()
 
     def log(self, limit: int = 100) -> Iterator[Commit]:
         """The last `limit` commits that HEAD can reach, newest first."""
-        start = self.head()
-        if not start:
+        if not (start := self.head()):
             return
-        order = SortMode.TOPOLOGICAL | SortMode.TIME
-        for number, commit in enumerate(self._repo.walk(pygit2.Oid(hex=start), order)):
-            if number >= limit:
-                return
-            yield parsed(commit)
+        # By date as they are met: for any other order the whole past is walked before the first.
+        try:
+            walk = self._repo.walk(pygit2.Oid(hex=start), SortMode.NONE)
+            yield from map(parsed, itertools.islice(walk, limit))
+        except (KeyError, pygit2.GitError) as error:
+            raise HistoryError(f"cannot read the history of {self.root}: {error}") from error
 
     def own_head(self, limit: int = OWN_COMMITS_MAX) -> str:
         """The newest commit of ours that HEAD can reach; HEAD itself if none is near."""
@@ -359,6 +357,19 @@ class History:
                 self._apply([change for change in stale if change not in reset], [])
         return True
 
+    def compare_again(self, path: str) -> None:
+        """See that git compares a file with what HEAD has of it: an entry from a `git add` during
+        which the file grew has the size from before, and counts as changed for ever.
+
+        Raises:
+            CommitHeld: another process holds the index, or it has conflicts.
+        """
+        entry = self._entry(path)
+        if entry is not None and self._index.is_off(path, str(entry.id), self.root):
+            with self._lock.hold():
+                change = Change(path, "", str(entry.id), int(entry.filemode), None, archive=True)
+                self._apply([change], [])
+
     def _finish(self, changes: Sequence[Change]) -> None:
         with self._lock.hold():
             stale = [c for c in changes if self._is_stale(c)]
@@ -377,20 +388,13 @@ class History:
 
     def _is_current(self, change: Change) -> bool:
         """Whether HEAD still has what the change made: it may have been reverted since."""
-        entry = self._entry(self._head_tree(), change.path)
+        entry = self._entry(change.path)
         return (str(entry.id) if entry is not None else "") == change.new
 
     # -- small things ---------------------------------------------------------------------------
 
-    def _head_tree(self) -> pygit2.Tree | None:
+    def _entry(self, path: str) -> pygit2.Object | None:
+        """What HEAD has at `path`."""
         head = self.head()
-        return self._repo[head].peel(pygit2.Tree) if head else None
-
-    @staticmethod
-    def _entry(tree: pygit2.Tree | None, path: str) -> pygit2.Object | None:
-        if tree is None:
-            return None
-        try:
-            return tree[path]
-        except KeyError:
-            return None
+        tree = self._repo[head].peel(pygit2.Tree) if head else None
+        return tree[path] if tree is not None and path in tree else None

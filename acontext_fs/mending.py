@@ -18,7 +18,7 @@ from acontext_fs.index.index import folder_of
 from acontext_fs.store import Store
 
 WHAT: Mapping[Mend, str] = {
-    "set up": "have git told what `acontext-fs init` tells it, and commit missing attributes",
+    "set up": "set up git as `acontext-fs init` does (filter, merge drivers, hooks, attributes)",
     "bring back": "write the file again as git has it",
     "replace": "put the damaged file into .acontext/replaced, and write it again as git has it",
     "append": "append to the file the lines that git has and it has not",

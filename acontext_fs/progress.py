@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from acontext_fs.errors import SessionError
+from acontext_fs.errors import SessionError, flaw
 from acontext_fs.records import Cursor, LineRange
 
 PROBLEMS_MAX = 20
@@ -141,7 +141,7 @@ def decode(data: bytes, where: str) -> Progress:
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise SessionError(
-            f"{where} is not a progress file ({error!r}): bring it back from git"
+            f"{where} is not a progress file ({flaw(error)}): bring it back from git"
         ) from error
 
 

@@ -244,7 +244,7 @@ def with_unfinished(store: Store, families: Sequence[Family]) -> list[Family]:
 
 
 def _unfinished(store: Store, head: Source | None, now: SessionStatus) -> str:
-    said = [now.reason] if now.state == "held" else []
+    said = [now.reason] if now.state in ("held", "behind") else []
     if now.pending_lines:
         lines = "line is" if now.pending_lines == 1 else "lines are"
         said.append(f"{now.pending_lines} {lines} not read yet")

@@ -9,6 +9,7 @@ itself, and does not collect what they name.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pygit2
@@ -39,13 +40,13 @@ def save(root: Path, place: SessionPlace, content: bytes, onto: str, clock: Cloc
     """
     try:
         repo = pygit2.Repository(str(root))
-        if _is_on_a_branch(repo, place.session_path, content):
+        parent = _commit_of(repo, onto)
+        if _is_on_a_branch(repo, place.session_path, content, parent):
             return ""
         blob = str(pygit2.hash(content))
         ref = f"{PREFIX}{_ref_name(place.session_id)}-{blob[:10]}"
         if ref in repo.references:
             return ref
-        parent = _commit_of(repo, onto)
         author = pygit2.Signature(BOT_NAME, BOT_EMAIL, int(clock.now()), 0)
         objects = Objects(repo)
         change = Change(
@@ -74,15 +75,39 @@ def save(root: Path, place: SessionPlace, content: bytes, onto: str, clock: Cloc
 _BODY = "The branch went back to before these lines, or has something else in their place."
 
 
-def _is_on_a_branch(repo: pygit2.Repository, path: str, content: bytes) -> bool:
-    """Whether a branch of this repository has the transcript, and maybe more of it."""
-    for name in repo.branches.local:
-        tree = repo.branches.local[name].peel(pygit2.Tree)
-        if path in tree:
-            blob = tree[path]
+def _is_on_a_branch(
+    repo: pygit2.Repository, path: str, content: bytes, onto: pygit2.Commit | None
+) -> bool:
+    """Whether a branch, be it a fetched one, has the transcript, and maybe more of it: at its path,
+    or at another one, since the session may have another name there. Of those only such are read
+    that are new since the commit `onto`.
+    """
+    folder = path[: path.index("/sessions/") + len("/sessions")]
+    for name in repo.branches:
+        try:
+            tree = repo.branches[name].peel(pygit2.Tree)
+        except (pygit2.GitError, KeyError):
+            continue  # The default branch of a remote that is no more.
+        there = [tree[path].id] if path in tree else []
+        if onto is not None and not there:
+            changed = (one.new_file for one in onto.tree.diff_to_tree(tree).deltas)
+            there = [file.id for file in changed if file.path.startswith(f"{folder}/")]
+        for one in there:
+            blob = repo.get(one)
             if isinstance(blob, pygit2.Blob) and blob.data.startswith(content):
                 return True
+        if folder in tree and pygit2.hash(content) in _blobs(tree[folder]):
+            return True
     return False
+
+
+def _blobs(tree: pygit2.Object) -> Iterator[pygit2.Oid]:
+    if isinstance(tree, pygit2.Tree):
+        for entry in tree:
+            if isinstance(entry, pygit2.Tree):
+                yield from _blobs(entry)
+            else:
+                yield entry.id
 
 
 def drop_found(root: Path) -> None:
@@ -97,8 +122,9 @@ def drop_found(root: Path) -> None:
             commit = repo.references[ref].peel(pygit2.Commit)
             paths = parse_commit("", commit.message, "", 0).trailers.get("Acontext-Path", ())
             kept = [(path, commit.tree[path]) for path in paths if path in commit.tree]
+            onto = commit.parents[0] if commit.parents else None
             if kept and all(
-                isinstance(blob, pygit2.Blob) and _is_on_a_branch(repo, path, blob.data)
+                isinstance(blob, pygit2.Blob) and _is_on_a_branch(repo, path, blob.data, onto)
                 for path, blob in kept
             ):
                 repo.references.delete(ref)

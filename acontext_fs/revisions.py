@@ -6,6 +6,7 @@ Reading needs no lock and no worktree, so all of this works on a bare repository
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import re
@@ -147,6 +148,19 @@ class Revisions:
         """The commits `head` can reach and `known` cannot ("" for none), oldest first."""
         return self._walk(known, head, SortMode.TOPOLOGICAL | SortMode.TIME | SortMode.REVERSE)
 
+    def made_here(self, author: str) -> list[Commit] | None:
+        """The commits that `author` made in this very repository, newest first, as long as git's
+        reflog (git-reflog(1)) has them; None where it keeps none.
+        """
+        with self._lock:
+            try:
+                entries = list(self._repo.references["HEAD"].log())
+                ids = [entry.oid_new for entry in entries if entry.committer.name == author]
+                found = filter(None, map(self._repo.get, ids))  # Git may have collected some.
+                return [parsed(one.peel(pygit2.Commit)) for one in found] if entries else None
+            except (KeyError, ValueError, pygit2.GitError) as error:
+                raise HistoryError(f"cannot read the reflog of {self.root}: {error}") from error
+
     def _walk(self, known: str, head: str, order: SortMode) -> Iterator[Commit]:
         if not head:
             return
@@ -239,12 +253,9 @@ class CommitFiles:
         self._last: tuple[str, bytes | None] = ("", None)
 
     def read(self, path: str) -> bytes | None:
-        with self._lock:
-            try:
-                blob = self._blob(path)
-                return None if blob is None else blob.data
-            except pygit2.GitError as error:
-                raise HistoryError(f"cannot read {path} in git: {error}") from error
+        with self._reading(path):
+            blob = self._blob(path)
+            return None if blob is None else blob.data
 
     def read_line(self, path: str, start: int) -> bytes:
         last, data = self._last
@@ -267,9 +278,17 @@ class CommitFiles:
     def holds(self, path: str) -> bool:
         return True  # Git does not look through links.
 
+    @contextlib.contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except pygit2.GitError as error:
+                raise HistoryError(f"cannot read {what} in git: {error}") from error
+
     def walk(self, folder: str, suffix: str = "") -> Iterator[Entry]:
         found = []
-        with self._lock:
+        with self._reading(folder):
             top = _folder(self._tree, folder)
             stack = [(folder, top)] if top is not None else []
             while stack:
@@ -286,7 +305,7 @@ class CommitFiles:
         return (entry.path for entry in self.walk(folder, suffix))
 
     def space_names(self) -> list[str]:
-        with self._lock:
+        with self._reading(SPACES_FOLDER):
             spaces = _folder(self._tree, SPACES_FOLDER)
             names = [e.name or "" for e in spaces or () if isinstance(e, pygit2.Tree)]
         return sorted(name for name in names if layout.is_space_name(name))

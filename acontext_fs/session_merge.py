@@ -79,10 +79,11 @@ def join(ours: Side, theirs: Side, merged: bytes) -> Joint | None:
     read = known[0] | known[1]
     if None in places or read != set(range(1, len(read) + 1)):
         return None
-    for side, moved, its in zip(sides, (mine, other), known, strict=True):
-        if moved is None and its == read:
+    ahead = [side.progress.cursor.line > side.transcript.count(b"\n") for side in sides]
+    for side, moved, its, beside in zip(sides, (mine, other), known, reversed(ahead), strict=True):
+        if moved is None and its == read and not beside:
             return Joint(mine, other, side.progress.cursor, len(merged))
-    if any(side.progress.cursor.line > side.transcript.count(b"\n") for side in sides):
+    if any(ahead):
         return None  # Git has less of it than was read.
     window = b"".join(line + b"\n" for line in whole[: len(read)])
     fingerprint = hashlib.blake2b(window[-WINDOW_BYTES:], digest_size=16).hexdigest()

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from uuid import uuid5
 
 from acontext_fs import files, folding, formats, ids, jsonl, layout, progress
@@ -30,6 +30,9 @@ from acontext_fs.records import (
     Unreadable,
 )
 from acontext_fs.source import Source, Worktree
+
+if TYPE_CHECKING:
+    from acontext_fs.elsewhere import Missing
 
 _PATCH_KEY = b'"message_id"'
 RECOGNISED_WITHIN_LINES = 40
@@ -288,6 +291,11 @@ def check_whole(root: Layout, place: SessionPlace) -> None:
     read = max(state.cursor.offset, state.archived_bytes)
     path = root.path(place.session_path)
     if is_shorter(path, state):
+        found = _missing(root, place, state)
+        if found is not None:
+            text = found.text
+            instead = "; then append to it, or append to another session" if found.comes else ""
+            raise SessionError(f"nothing is appended to {place.session_path}: {text}{instead}")
         what = "was truncated" if path.exists() else "was deleted"
         raise SessionError(
             f"{place.session_path} {what} after {read} bytes of it had been read: put it back "
@@ -295,13 +303,30 @@ def check_whole(root: Layout, place: SessionPlace) -> None:
         )
 
 
-def read(source: Source, place: SessionPlace) -> list[Record]:
+def _missing(root: Layout, place: SessionPlace, state: Progress) -> Missing | None:
+    from acontext_fs.elsewhere import Elsewhere  # It loads libgit2, for what is seldom asked.
+
+    data = files.read_bytes(root.path(place.session_path))
+    return Elsewhere(root.root).missing(place, state, data)
+
+
+def read(source: Source, place: SessionPlace, *, lenient: bool = False) -> list[Record]:
     """Every record of a session, in line order, with `meta` patches applied to their messages.
+
+    With `lenient`, a damaged progress file counts as an empty one: then lines that bring no time of
+    their own have none.
 
     Raises:
         SessionError: there is no such file, or it cannot be read.
     """
-    return _records(source, place, complete_lines(data_of(source, place)))
+    lines = complete_lines(data_of(source, place))
+    try:
+        state = load_progress(source, place)
+    except SessionError:
+        if not lenient:
+            raise
+        state = Progress()
+    return _records(source, place, lines, state)
 
 
 def messages_on(source: Source, place: SessionPlace, lines: set[int]) -> list[Message]:
@@ -313,7 +338,7 @@ def messages_on(source: Source, place: SessionPlace, lines: set[int]) -> list[Me
     every = complete_lines(data_of(source, place))
     if not _is_of_an_agent(source, place, every):
         every = [line for line in every if line.number in lines or _PATCH_KEY in line.data]
-    found = _records(source, place, every)
+    found = _records(source, place, every, load_progress(source, place))
     return [r for r in found if isinstance(r, Message) and r.line in lines]
 
 
@@ -340,9 +365,11 @@ def data_of(source: Source, place: SessionPlace) -> bytes:
     return data
 
 
-def _records(source: Source, place: SessionPlace, lines: Sequence[Line]) -> list[Record]:
+def _records(
+    source: Source, place: SessionPlace, lines: Sequence[Line], state: Progress
+) -> list[Record]:
     found = parse(source, lines, Reader(place.space, place.session_id))
-    return folding.timed(folding.patched(found), load_progress(source, place))
+    return folding.timed(folding.patched(found), state)
 
 
 def parse(source: Source, lines: Sequence[Line], reader: Reader) -> list[Record]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from acontext_fs import (
@@ -14,6 +15,7 @@ from acontext_fs import (
     layout,
     owning,
     repository,
+    skill_merge,
     spaces,
     union_merge,
 )
@@ -35,6 +37,10 @@ SETTINGS_TEXT = """\
 # llm_simple_model = "qwen3:8b"
 """
 
+_MERGE_LINE = f"spaces/*/skills/**/*.md merge={skill_merge.NAME}"
+_MERGES_SKILLS = re.compile(
+    r"/?spaces/\S*skills/\S*[ \t](?:.*[ \t])?[-!]?merge(?:=\S*)?(?:[ \t]|$)"
+)
 ATTRIBUTES = (
     # Two machines that append to one session: both sets of lines are kept, never a conflict.
     # Git runs the filter where `init` or the daemon told it how: it takes secrets out.
@@ -44,6 +50,7 @@ ATTRIBUTES = (
     "spaces/*/tasks/**/*.jsonl -text merge=acontext-fs",
     "spaces/*/progress/**/*.json -text merge=acontext-fs",
     "spaces/*/skills/**/*.md text eol=lf",
+    _MERGE_LINE,
 )
 IGNORES = (f"/{layout.LOCAL_FOLDER}/", ".acontext-*.tmp")
 
@@ -93,7 +100,18 @@ def teach_git(root: Path, environment: Mapping[str, str] | None = None) -> str:
     git_filter.install(root)
     git_merge.install(root)
     union_merge.install(root)
+    skill_merge.install(root)
     return commit_hook.install(root, environment)
+
+
+def lacking(text: str, wanted: Sequence[str] = ATTRIBUTES) -> list[str]:
+    """Which of the `wanted` lines a file of git's lacks. How skills are merged may be said in it in
+    another way, which is then a person's wish.
+    """
+    lines = {line.strip() for line in text.split("\n")}
+    if any(map(_MERGES_SKILLS.match, lines)):
+        lines.add(_MERGE_LINE)
+    return [line for line in wanted if line not in lines]
 
 
 _BODY = "Settings, git attributes, and a first space with two skills that tell what to file where."
@@ -107,8 +125,7 @@ def _missing(place: Layout) -> list[FileEdit]:
     for name, wanted in ((".gitattributes", ATTRIBUTES), (".gitignore", IGNORES)):
         have = files.read_bytes(place.root / name)
         text = (have or b"").decode("utf-8", errors="surrogateescape")
-        lines = {line.strip() for line in text.split("\n")}
-        more = [line for line in wanted if line not in lines]
+        more = lacking(text, wanted)
         if more:
             glue = "" if not text or text.endswith("\n") else "\n"
             new = text + glue + "".join(f"{line}\n" for line in more)

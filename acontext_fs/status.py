@@ -1,4 +1,5 @@
-"""How every session stands: what is pending, running, done, failed, disabled or held, and why.
+"""How every session stands: what is pending, running, done, failed, disabled, held or behind what
+another machine read of it, and why.
 
 Most of it is in the files and needs no daemon; what only the daemon knows (what runs, what it is
 waiting for) it writes to `.acontext/state.json`, which is believed while the daemon lives.
@@ -7,29 +8,48 @@ waiting for) it writes to `.acontext/state.json`, which is believed while the da
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import orjson
 
 from acontext_fs import budgets, files, layout, sessions, skills
 from acontext_fs.budgets import Level
+from acontext_fs.elsewhere import Elsewhere, Missing
 from acontext_fs.errors import AcontextError, SessionError, SkillInvalid
 from acontext_fs.layout import SessionPlace
 from acontext_fs.owning import owner
 from acontext_fs.progress import Progress
-from acontext_fs.records import Task
+from acontext_fs.records import LearningStatus, Task
 from acontext_fs.store import Session, Store
+from acontext_fs.tasks import format_lines, named_lines
 
-State: TypeAlias = Literal["pending", "running", "retry", "done", "failed", "disabled", "held"]
+State: TypeAlias = Literal[
+    "pending", "running", "retry", "done", "failed", "disabled", "held", "behind"
+]
 COUNTED_BYTES_MAX = 64 * 1024 * 1024
 """How much of a session is read to count its pending lines; behind that they are estimated."""
+
+_ADVICE = (
+    "`git show HEAD:{path}` prints what git has of it: put that back in front, or move new lines "
+    "to a file of their own"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlearned:
+    """A task whose learning waits for a person: it was given up, or taken back (`status` says)."""
+
+    order: int
+    status: LearningStatus
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStatus:
     """One session. `reason` says why it is held, was given up or is tried again; `advice` what a
-    person can do; `learning` what became of each finished task, with the reasons.
+    person can do; `learning` what became of each finished task, with the reasons; `unlearned` the
+    tasks of which only a person can say whether they are learned from after all.
     """
 
     place: SessionPlace
@@ -43,6 +63,7 @@ class SessionStatus:
     advice: str
     tasks: Mapping[str, int]
     learning: tuple[str, ...]
+    unlearned: tuple[Unlearned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +72,8 @@ class StoreStatus:
     `not_captured` which files of attached agents are not taken in, with the reason, and `budgets`
     how much is used of what has a maximum (of a store that no daemon owns, only tokens); `skills`
     which break a rule of their format, and are left alone; `notices` what programs write into
-    files that were replaced, and `rescued` the refs of lines that are on no branch.
+    files that were replaced, `rescued` the refs of lines that are on no branch, and `proposals`
+    the learned changes that wait to be decided about, by id.
     """
 
     daemon: str
@@ -63,6 +85,7 @@ class StoreStatus:
     skills: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     rescued: tuple[str, ...] = ()
+    proposals: Mapping[str, str] = field(default_factory=dict)
 
 
 def of_store(
@@ -75,20 +98,28 @@ def of_store(
     state = _daemon_state(store)
     told: Mapping[str, Mapping[str, Any]] = state.get("sessions", {})
     places = {s.place for s in chosen} if chosen is not None else _places(store)
+    elsewhere = Elsewhere(store.root, store.commit)
     return StoreStatus(
         daemon=who,
         waiting=str(state.get("waiting", "")) if who else "",
         not_captured=_not_captured(state) if who else (),
         misplaced=tuple(sessions.misplaced(store.layout)),
         sessions=tuple(
-            _of_session(store, place, told.get(place.session_path, {}), alive=bool(who))
+            _of_session(store, place, told.get(place.session_path, {}), elsewhere, alive=bool(who))
             for place in sorted(places)
         ),
         budgets=levels(store, state if who else {}, tokens_per_day),
         skills=_invalid_skills(store),
         notices=tuple(map(str, state.get("notices", ()))) if who else (),
+        proposals=_proposals(store),
         rescued=_rescued(store),
     )
+
+
+def _proposals(store: Store) -> dict[str, str]:
+    from acontext_fs.proposals import Proposals
+
+    return {one.id: one.commit.subject for one in Proposals(store.root, store.clock).all()}
 
 
 def _rescued(store: Store) -> tuple[str, ...]:
@@ -157,18 +188,25 @@ def _daemon_state(store: Store) -> dict[str, Any]:
 
 
 def _of_session(
-    store: Store, place: SessionPlace, told: Mapping[str, Any], *, alive: bool
+    store: Store,
+    place: SessionPlace,
+    told: Mapping[str, Any],
+    elsewhere: Elsewhere,
+    *,
+    alive: bool,
 ) -> SessionStatus:
     session = Session(store, place)
     try:
         progress = session.progress()
         tasks = session.all_tasks()
         pending, partial, gone = _behind(store, place, progress)
+        data = store.source.read(place.session_path) if gone else None
+        missing = elsewhere.missing(place, progress, data) if data is not None else None
     except AcontextError as error:
         return _held(place, str(error))
     if not alive:
         told = _remembered(told, pending or progress.learning_pending)
-    state, reason, advice = _state(place, progress, pending, gone, told)
+    state, reason, advice = _state(place, progress, pending, missing or gone, told)
     counts: dict[str, int] = {}
     for task in tasks:
         if not task.is_planning:
@@ -185,6 +223,11 @@ def _of_session(
         advice=advice,
         tasks=counts,
         learning=_learning(tasks, progress) + _switched_off(session, progress),
+        unlearned=tuple(
+            Unlearned(task.order, task.learning.status, task.learning.reason)
+            for task in tasks
+            if task.learning is not None and task.learning.status in ("failed", "rejected")
+        ),
     )
 
 
@@ -198,7 +241,9 @@ def _behind(store: Store, place: SessionPlace, progress: Progress) -> tuple[int,
     if store.commit:
         whole = sessions.data_of(store.source, place)
         behind = whole[progress.cursor.offset :]
-        return behind.count(b"\n"), len(behind) - behind.rfind(b"\n") - 1, ""
+        lacks = whole.count(b"\n") < progress.cursor.line
+        gone = f"{place.session_path} is shorter than what was read of it" if lacks else ""
+        return behind.count(b"\n"), len(behind) - behind.rfind(b"\n") - 1, gone
     try:
         with open(path, "rb") as file:
             size = file.seek(0, 2)
@@ -209,7 +254,8 @@ def _behind(store: Store, place: SessionPlace, progress: Progress) -> tuple[int,
             file.seek(progress.cursor.offset)
             data = file.read(COUNTED_BYTES_MAX)
     except FileNotFoundError:
-        return 0, 0, f"{place.session_path} is gone"
+        renamed = "if it was renamed, `acontext-fs flush` goes on with it"
+        return 0, 0, f"{place.session_path} is gone; {renamed}"
     except OSError as error:
         raise SessionError(f"cannot read {path}: {files.reason(error)}") from error
     lines = data.count(b"\n")
@@ -227,19 +273,23 @@ def _remembered(told: Mapping[str, Any], waits: int) -> Mapping[str, Any]:
 
 
 def _state(
-    place: SessionPlace, progress: Progress, pending: int, gone: str, told: Mapping[str, Any]
+    place: SessionPlace,
+    progress: Progress,
+    pending: int,
+    gone: str | Missing,
+    told: Mapping[str, Any],
 ) -> tuple[State, str, str]:
-    if told.get("state") in ("held", "running", "retry"):
+    if told.get("state") in ("held", "running", "retry", "behind"):
         return told["state"], str(told.get("reason", "")), ""
+    if isinstance(gone, Missing):
+        return "behind" if gone.comes else "held", gone.text, ""
     if gone:
-        path = place.session_path
-        back = f"`git show HEAD:{path}` prints what git has of it: put that back in front"
-        return "held", gone, f"{back}, or move new lines to a file of their own"
+        return "held", gone, _ADVICE.format(path=place.session_path)
     if pending:
         return "pending", "", ""
     if progress.failures:
         last = progress.failures[-1]
-        reason = f"lines {last.lines[0]}-{last.lines[1]}: {last.reason}"
+        reason = f"{named_lines(format_lines([last.lines]))}: {last.reason}"
         return "failed", reason, f"try again with `acontext-fs flush --failed {place}`"
     if not progress.is_tracked:
         return "disabled", "the session asks for no task tracking", ""

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import orjson
 
 from acontext_fs import ids
-from acontext_fs.errors import ChangeRefused, SessionError
+from acontext_fs.errors import ChangeRefused, SessionError, flaw
 from acontext_fs.records import (
     PLANNING_ORDER,
     AddPreference,
@@ -211,6 +211,11 @@ def format_lines(lines: Iterable[LineRange]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in lines)
 
 
+def named_lines(lines: str) -> str:
+    """What `format_lines` gives, in a sentence: "line 4", "lines 1-16,20"."""
+    return f"line {lines}" if lines.isdecimal() else f"lines {lines}"
+
+
 def parse_lines(text: str) -> tuple[LineRange, ...]:
     """The inverse of `format_lines`.
 
@@ -297,7 +302,7 @@ def decode(data: bytes, where: str) -> Tasks:
             tasks.append(from_json(orjson.loads(line)))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SessionError(
-                f"{where}, line {number}, is not a task ({error!r}): "
+                f"{where}, line {number}, is not a task ({flaw(error)}): "
                 "bring the file back from git, or mend the line"
             ) from error
     return tuple(sorted(tasks, key=lambda task: task.order))

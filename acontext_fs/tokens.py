@@ -11,26 +11,54 @@ arguments as JSON. Pictures and sound count nothing.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 
 from acontext_fs.formats.body import json_text
 from acontext_fs.records import Message, Part
 
 _COUNTED_OF_A_CALL = ("arguments", "name")
 _SPECIAL_START = "<|"
+PIECE_CHARS_MAX = 100_000
+"""Longer texts are counted piece by piece. The tokenizer never gives back what it needed for the
+longest run of letters it met: 70 bytes for each of them."""
+_LOOK_BACK_CHARS = 10_000
+_ENDS = re.compile(r"[^\W_](?=[\t-\r !-&(-/:-@\[-`{-~])")
+"""A letter or digit, of any script, in front of an ASCII sign or space that is no apostrophe:
+no piece of the published pattern goes on from one to the other, so a token ends between them."""
 # Go's JSON encoder writes these as escapes so that JSON can stand inside HTML and JavaScript.
 _ESCAPED_BY_GO = tuple((char, f"\\u{ord(char):04x}") for char in "<>&\u2028\u2029")
 
 
 def count_text(text: str) -> int:
-    """The tokens of a text; any string has a count."""
+    """The tokens of a text; any string has a count.
+
+    It is exact up to PIECE_CHARS_MAX characters, and beyond if each _LOOK_BACK_CHARS in a row hold
+    a place at which a token ends for sure (_ENDS). Where they do not, the text is cut anywhere, and
+    each such cut can make some tokens more, or less.
+    """
+    return sum(map(_count_piece, _pieces(text)))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    start = 0
+    while len(text) - start > PIECE_CHARS_MAX:
+        end = start + PIECE_CHARS_MAX
+        ends = [found.end() for found in _ENDS.finditer(text, end - _LOOK_BACK_CHARS, end)]
+        end = ends[-1] if ends else end
+        yield text[start:end]
+        start = end
+    yield text[start:] if start else text
+
+
+def _count_piece(text: str) -> int:
     flat, ordinary = _encoders()
     try:
         # The flat form makes no list and costs two thirds, but would match special tokens. It has
         # four bytes a token.
         return len(ordinary(text)) if _SPECIAL_START in text else len(flat(text)) // 4
     except UnicodeEncodeError:
-        return count_text(_without_surrogates(text))
+        return _count_piece(_without_surrogates(text))
 
 
 def count_message(message: Message) -> int:

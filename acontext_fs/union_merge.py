@@ -29,9 +29,10 @@ def install(root: Path) -> bool:
     Raises:
         StoreError: its configuration cannot be read or written.
     """
+    git = "git merge-file --union -q %A %O %B"  # As without us, where the program is gone.
     wanted = {
         f"merge.{NAME}.name": "the lines of both sides, each once",
-        f"merge.{NAME}.driver": f"{git_settings.program('union_merge')} %O %A %B %P",
+        f"merge.{NAME}.driver": f"{git_settings.program('union_merge')} %O %A %B %P || {git}",
     }
     return git_settings.tell(root, wanted)
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from io import FileIO
+from pathlib import Path
 from typing import Literal
 
 from soak_lines import Wanted, conversation
@@ -77,11 +79,18 @@ class Writer:
             self._append(self.half)
             self.half = b""
 
+    def reopen(self) -> None:
+        """Open the file anew if it was replaced, as a program does that is started again."""
+        if self._open is not None and not _is_open_at(self._open, self.path):
+            self._open.close()
+            self._open = open(self.path, "ab", buffering=0)  # noqa: SIM115
+
     def _append(self, data: bytes) -> None:
         if self._open is not None:
             self._open.write(data)
             return
-        # One write for all of it, as a shell's `echo >>` does.
+        # Git takes away folders that it empties. One write for all of it, as `echo >>` does.
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             written = os.write(descriptor, data)
@@ -114,6 +123,26 @@ class Writer:
         return jsonl.encode(line)
 
 
+def _is_open_at(file: FileIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _listen(stage: Stage, writers: Sequence[Writer], heard: str) -> str:
+    """Do what the person asks; what that is."""
+    asked = stage.asked()
+    if asked and asked != heard:
+        for writer in writers:
+            if asked.startswith("reopen"):
+                writer.reopen()
+            elif asked.startswith("hush"):
+                writer.finish()
+        stage.tell(stage.agents_heard, asked)
+    return asked
+
+
 def run(stage: Stage) -> None:
     """Append at the rate asked for, as far as the machine allows, until the end."""
     actor = Actor(stage, "agents")
@@ -125,7 +154,12 @@ def run(stage: Stage) -> None:
     due, hot_until, lines = begun, 0.0, 0
     hot: list[Writer] = []
     kinds: dict[str, int] = {}
+    heard = ""
     while not stage.is_over():
+        heard = _listen(stage, writers, heard)
+        if heard and not heard.startswith("write"):
+            time.sleep(0.02)
+            continue
         if time.monotonic() > hot_until:
             hot = actor.rng.sample(writers, min(HOT, len(writers)))
             hot_until = time.monotonic() + HOT_SECONDS
@@ -137,6 +171,7 @@ def run(stage: Stage) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
     for writer in writers:
         writer.finish()
+    stage.tell(stage.agents_heard, "over")
     seconds = time.monotonic() - begun
     refused = sum(writer.refused for writer in writers)
     actor.note("appended", lines=lines, seconds=seconds, kinds=kinds, refused=refused)

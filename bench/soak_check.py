@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from soak_lines import SECRET_START
 from soak_person_git import DAEMONS, own_status
 from soak_stage import BOT, Actor, Stage, entries
 
-MARK = re.compile(rb"mark-s\d+-\d+")
+MARK = re.compile(rb"mark-[a-z]\d+-\d+")
 LEFT_SECONDS = 60.0
+SHIFTED = "Note where the lines of "
+"""How the commit begins that moves a cursor past lines that come between those it was behind."""
 TOLD = re.compile(r"^\d\d:\d\d:\d\d  .*  ([0-9a-f]{7})$", re.MULTILINE)
 RANGES = re.compile(r"(\d+)(?:-(\d+))?$")
 
@@ -50,6 +53,12 @@ class Check:
         self.counts: Counter[str] = Counter()
         self.dropped: dict[bytes, str] = {}
         """Lines, by their marks, that are in no session file after a rough run."""
+        self._states: dict[str, str] = {}
+        """In a rough run how each session stands."""
+        self._held: set[str] = set()
+        """Sessions that git took read lines from when nobody could save them, and that say so."""
+        self._owed = 0
+        """Lines that came between others that were read, and are in no batch yet."""
         self._lines: dict[str, int] = {}
         """Lines of each session's progress file's path, as appended."""
 
@@ -57,6 +66,7 @@ class Check:
         self.files()
         self.batches()
         self.edits()
+        self.brought_back()
         self.reverts()
         self.git()
         self.commands()
@@ -67,6 +77,8 @@ class Check:
 
     def files(self) -> None:
         """Every appended line is in its file, once and in order."""
+        if self.stage.rough:
+            self._states = self._asked_states()
         for shadow in sorted((self.stage.folder / "shadow").glob("*/*.jsonl")):
             space, name = shadow.parent.name, shadow.name
             paths = list((self.stage.store / "spaces" / space / "sessions").rglob(name))
@@ -74,12 +86,23 @@ class Check:
             if not wanted:
                 continue
             data = paths[0].read_bytes() if paths else b""
+            where = f"{space}/{name.removesuffix('.jsonl')}"
             if data != wanted:
-                self._tell_lines(f"{space}/{name}", wanted, data)
-            if paths:
+                self._tell_lines(where, wanted, data)
+            if paths and where not in self._held:
                 inside = paths[0].relative_to(self.stage.store).as_posix()
                 place = inside.replace("/sessions/", "/progress/", 1).removesuffix("l")
-                self._lines[place] = wanted.count(b"\n")
+                self._lines[place] = (data if self.stage.rough else wanted).count(b"\n")
+
+    def _asked_states(self) -> dict[str, str]:
+        told = orjson.loads(self._actor.acontext("status", "--json").stdout)
+        return {f"{one['space']}/{one['session_id']}": one["state"] for one in told["sessions"]}
+
+    def drained(self, code: int, said: str) -> None:
+        """All was done at the end, but for what says that it waits for a person."""
+        self.counts["sessions that git damaged, and that say so"] = len(self._held)
+        if code and not self._held:
+            self.found.add("not drained", said)
 
     def _tell_lines(self, where: str, wanted: bytes, data: bytes) -> None:
         want, have = _marked(wanted), _marked(data)
@@ -88,15 +111,27 @@ class Check:
             for mark in set(want) - set(have):
                 self.dropped[mark] = where
             want = [mark for mark in want if mark in set(have)]
+            if where in self._states and self._states[where] == "held":
+                self._held.add(where)
+        if self.stage.rough:
+            # Of a line in two pieces git took the first away, before the second was there.
+            torn = [line for line in have if not MARK.fullmatch(line)]
+            self.counts["pieces of lines"] += len(torn)
+            have = [line for line in have if MARK.fullmatch(line)]
+            want = [line for line in want if MARK.fullmatch(line)]
         lost, more = Counter(want) - Counter(have), Counter(have) - Counter(want)
         for mark, count in lost.items():
             self.found.add("lines lost", f"{where}: {mark.decode()}", count)
         for mark, count in more.items():
             self.found.add("lines duplicated", f"{where}: {mark.decode()}", count)
+        taken = self.stage.rough or any(self._notes("person", "calm"))
         if not lost and not more and want != have:
-            self.found.add("lines reordered", where)
-        if not self.stage.rough and want == have:
-            # In rough runs secrets are: git puts files back in their clean form.
+            if not taken:
+                self.found.add("lines reordered", where)
+            # What was appended before the daemon had brought the others back stands before them.
+            self.counts["sessions in another order"] += 1
+        if not taken and want == have:
+            # Where git took files away secrets are: it puts them back in their clean form.
             self.found.add("lines changed", where)
 
     def batches(self) -> None:
@@ -119,11 +154,15 @@ class Check:
                 if now != before:
                     moved.append((path, before, now))
                 at[path] = now
-            if step.author != BOT and set(step.progress) <= of_ours:
+            if step.author != BOT:
                 # `git switch` left commits behind that were made at that moment, but not their
-                # files; who committed next committed them.
-                continue
+                # files; who committed next committed them. A merge brings those of others.
+                theirs = {path for path, _ in set(step.progress) - of_ours}
+                moved = [one for one in moved if one[0] in theirs]
             self._check_moves(step, moved)
+        if self._owed:
+            kind = "lines in no batch" if self._owed > 0 else "lines in two batches"
+            self.found.add(kind, "of those that came between others", abs(self._owed))
         for batch, count in seen.items():
             if count > 1:
                 self.found.add("batches twice", f"{batch} {count} times", count - 1)
@@ -140,16 +179,22 @@ class Check:
                 self.found.add("cursors moved by a person", text)
             return
         batches = len(step.trailers["Acontext-Batch"])
-        if len(moved) != batches:
+        if not batches and step.body.startswith(SHIFTED):
+            # Lines came between those that were read; each of them is owed a batch.
+            self._owed += sum(now - before for _, before, now in moved)
+            return
+        if len(moved) > batches:
             self.found.add("batches unclear", f"{step.commit}: {moved}, {batches} batches")
             return
-        if not moved:
+        if not batches:
             return
         ranges = step.trailers["Acontext-Lines"] if batches == 1 else _body_ranges(step.body)
-        told = sorted(map(_range, ranges))
-        real = sorted((before + 1, now) for _, before, now in moved)
-        if told != real:
+        told = Counter(map(_range, ranges))
+        real = Counter((before + 1, now) for _, before, now in moved)
+        if real - told:
             self.found.add("batches not contiguous", f"{step.commit[:10]}: {told}, moved {moved}")
+        for (first, last), count in (told - real).items():
+            self._owed -= (last - first + 1) * count
 
     def _cursors(self, blobs: set[str]) -> dict[str, int]:
         """The line each progress file had read up to."""
@@ -172,6 +217,9 @@ class Check:
                     rb"Remember hx-\d+x, said a person\.", path.read_bytes()
                 ):
                     places[sentence.decode()].append(inside)
+        for entry in self._notes("person", "taken back"):
+            if places.get(entry["sentence"]):
+                self.found.add("edits came back", f"{entry}: {places[entry['sentence']]}")
         for sentence, path in self._person["sentences"].items():
             have = places.get(sentence, [])
             if path not in have:
@@ -197,6 +245,14 @@ class Check:
                     what = "edits swept up" if count > 0 else "edits removed by the daemon"
                     self.found.add(what, f"{sentence} in {text[:40]}")
 
+    def _notes(self, actor: str, *what: str) -> Iterator[dict[str, Any]]:
+        return (entry for entry in entries(self.stage, actor) if entry["what"] in what)
+
+    def brought_back(self) -> None:
+        """What git took away while a daemon lived came back."""
+        for entry in self._notes("person", "not brought back"):
+            self.found.add("not brought back", f"{entry['action']}: {str(entry['gone'])[:400]}")
+
     def reverts(self) -> None:
         """What was taken back stays so: its tasks are rejected, and no later commit learns them."""
         steps = list(self._repository.learnings())
@@ -207,8 +263,10 @@ class Check:
             for entry in entries(self.stage, actor)
             if entry["what"] == what and entry["commit"] in order
         ]
+        again = tuple(entry["task"] for entry in self._notes("commands", "again"))
         for commit in dict.fromkeys(taken_back):
-            _, tasks, session = steps[order[commit]]
+            _, named, session = steps[order[commit]]
+            tasks = [task for task in named if not task.startswith(again)]
             for later, same, _ in steps[order[commit] + 1 :]:
                 if set(tasks) & set(same):
                     self.found.add(
@@ -236,7 +294,7 @@ class Check:
         if not outcome.ok or outcome.said:
             self.found.add("fsck", outcome.said[-2000:])
         for line in self._git.lines("status", "--porcelain", "-uall"):
-            if not DAEMONS.match(line[3:]):
+            if not DAEMONS.match(line[3:]) or self._is_held(line[3:]):
                 continue
             if line[:2] == " M" and not self._git.run("diff", "--", line[3:]).said:
                 # A commit of the person's read the file as it grew: git has its content and the
@@ -248,6 +306,10 @@ class Check:
             until(lambda: not self._left(), LEFT_SECONDS, pause=0.2)
         for path in self._left():
             self.found.add("left lying", path.relative_to(self.stage.store).as_posix())
+
+    def _is_held(self, path: str) -> bool:
+        parts = path.split("/")
+        return f"{parts[1]}/{parts[-1].partition('.')[0]}" in self._held if parts[1:] else False
 
     def _left(self) -> list[Path]:
         """Locks and temporary files."""
@@ -275,7 +337,7 @@ class Check:
             self.found.add("doctor", f"exit {done.returncode}: {done.stderr[-500:]}")
             return
         for one in findings if isinstance(findings, list) else findings["findings"]:
-            if one["kind"] not in expected:
+            if one["kind"] not in expected and not self._is_held(one["path"]):
                 self.found.add("doctor", f"{one['kind']} {one['path']}: {one['text']}")
 
     def secrets(self) -> None:

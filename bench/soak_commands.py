@@ -6,6 +6,7 @@ import signal
 import subprocess
 from dataclasses import replace
 
+import orjson
 from soak_stage import LEARNINGS, SPACES, Actor, Stage
 
 QUESTIONS: dict[str, tuple[float, tuple[str, ...]]] = {
@@ -22,7 +23,15 @@ QUESTIONS: dict[str, tuple[float, tuple[str, ...]]] = {
     "learn": (1, ("learn", "--timeout", "20")),
     "index": (0.3, ("index",)),
     "undo": (1, ("undo", "LEARNING")),
+    "learn --again": (0.7, ("learn", "--again", "REJECTED", "--timeout", "20")),
+    "review": (0.5, ("review",)),
+    "review --accept": (0.5, ("review", "PROPOSAL", "--accept")),
+    "review --reject": (0.3, ("review", "PROPOSAL", "--reject")),
 }
+MAY_OWN = frozenset(
+    {"flush", "learn", "learn --again", "undo", "review --accept", "review --reject"}
+)
+"""What does the work of a daemon where none runs, and shares its fate."""
 POLLS = (
     ("status", "--porcelain"),
     ("diff", "--stat"),
@@ -40,6 +49,8 @@ def ask(stage: Stage) -> None:
         actor.rest(1.5)
         name = actor.choose({name: weight for name, (weight, _) in QUESTIONS.items()})
         arguments = [_filled(actor, part) for part in QUESTIONS[name][1]]
+        if name == "learn --again":
+            actor.note("again", task=arguments[2])
         try:
             done = actor.acontext(*arguments)
         except subprocess.TimeoutExpired:
@@ -47,11 +58,13 @@ def ask(stage: Stage) -> None:
             continue
         said = done.stderr.strip()
         kind = "ran" if done.returncode == 0 else "refused"
-        killed = done.returncode == -signal.SIGKILL and name in ("flush", "learn")
+        killed = done.returncode == -signal.SIGKILL and name in MAY_OWN
         if killed:
             kind = "killed"
         elif (
-            done.returncode not in (0, 1) or "Traceback" in said or (kind == "refused" and not said)
+            done.returncode not in (0, 1, *([2] * (name in MAY_OWN)))
+            or "Traceback" in said
+            or (kind == "refused" and not said)
         ):
             kind = "broke"
         if name == "undo" and kind == "ran":
@@ -62,10 +75,29 @@ def ask(stage: Stage) -> None:
 def _filled(actor: Actor, part: str) -> str:
     if part == "LEARNING":
         return actor.rng.choice([*_learnings(actor), "HEAD"])
+    if part == "REJECTED":
+        return actor.rng.choice(_rejected(actor.stage) or ["0000"])
+    if part == "PROPOSAL":
+        return actor.rng.choice(_proposals(actor) or ["0000"])
     if part != "SESSION":
         return part
     number = actor.rng.randrange(actor.stage.sessions)
     return f"{SPACES[number % len(SPACES)]}/s{number:03}"
+
+
+def _rejected(stage: Stage) -> list[str]:
+    """The tasks whose learning was taken back, or a proposal that was."""
+    found = []
+    for path in sorted(stage.store.glob("spaces/*/tasks/**/*.jsonl")):
+        for line in path.read_bytes().split(b"\n") if path.exists() else ():
+            if b'"rejected"' in line:
+                found.append(str(orjson.loads(line)["id"]))
+    return found
+
+
+def _proposals(actor: Actor) -> list[str]:
+    done = actor.acontext("review", "--json")
+    return [str(one["id"]) for one in orjson.loads(done.stdout)] if done.returncode == 0 else []
 
 
 def _learnings(actor: Actor) -> list[str]:

@@ -15,6 +15,8 @@ from soak_stage import Actor, Stage
 
 STOP_SECONDS = 60.0
 """How long a daemon may take to end after SIGTERM."""
+LIVES_SECONDS = 2.5
+"""After how long a daemon has read what there is."""
 FATES = {"kill": 0.8, "stop": 0.08, "pause": 0.12}
 
 
@@ -35,10 +37,12 @@ class Daemon:
         )
         self.peak_bytes = 0
 
-    def watch(self, seconds: float) -> int | None:
-        """Let it run for so long, or until it ends; its exit code if it did."""
+    def watch(self, seconds: float, calm: Path | None = None) -> int | None:
+        """Let it run for so long, or until it ends, or `calm` is there; its exit code if it did."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and self.process.poll() is None:
+            if calm is not None and calm.exists():
+                break
             self.peak_bytes = max(self.peak_bytes, resident_bytes(self.process.pid))
             time.sleep(min(0.2, max(0.0, until - time.monotonic())))
         return self.process.poll()
@@ -92,6 +96,23 @@ def owner_pid(stage: Stage) -> int:
     return pid if is_ours else 0
 
 
+def live(actor: Actor, daemon: Daemon, more: dict[str, str] | None) -> Daemon:
+    """While the person asks for calm, have a daemon that lives, and say so; the daemon."""
+    stage, begun = actor.stage, time.monotonic()
+    while stage.calm.exists():
+        code = daemon.watch(0.1)
+        if code is not None:
+            if not daemon.was_refused():
+                actor.note("ended by itself", code=code)
+            stage.daemon_lives.unlink(missing_ok=True)
+            time.sleep(0.5)
+            daemon, begun = Daemon(stage, more), time.monotonic()
+            actor.note("start", pid=daemon.process.pid)
+        elif time.monotonic() > begun + LIVES_SECONDS and not stage.daemon_lives.exists():
+            stage.daemon_lives.write_bytes(b"")
+    return daemon
+
+
 def run(stage: Stage, more: dict[str, str] | None = None) -> None:
     """Keep a daemon running until the end, and end it again and again; the last one lives until
     the person has put everything in order.
@@ -103,7 +124,11 @@ def run(stage: Stage, more: dict[str, str] | None = None) -> None:
         actor.note("start", pid=daemon.process.pid)
         mean = stage.kill_seconds
         seconds = min(actor.rng.expovariate(1 / mean), 4 * mean)
-        code = daemon.watch(min(seconds, max(0.0, stage.ends_at - time.monotonic())))
+        left = max(0.0, stage.ends_at - time.monotonic())
+        code = daemon.watch(min(seconds, left), stage.calm)
+        if stage.calm.exists():
+            daemon = live(actor, daemon, more)
+            code = daemon.process.poll()
         fate = actor.choose(FATES)
         if code is not None and daemon.was_refused():
             # A `flush` took the store in between: it does the daemon's work, and shares its fate.

@@ -7,13 +7,17 @@ any time, and at the end it is written down for the check.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 from soak_git import Git
+from soak_person_clone import CloneWork
 from soak_person_git import GitWork
+from soak_person_tree import TreeWork
 from soak_stage import SPACES, Actor, Stage
 
 OWN_FILES = ("notes.md", "docs/plan.md", "src/app.py")
@@ -42,6 +46,19 @@ WEIGHTS = {
     "gc": 0.2,
     "gc --prune=now": 0.2,
     "branch": 0.5,
+    "worktree": 0.5,
+    "clean -n": 0.3,
+    "move learned skill": 0.4,
+    "delete learned skill": 0.2,
+    "calm checkout -- .": 1.0,
+    "calm reset --hard": 1.0,
+    "calm stash all": 1.4,
+    "calm stash -u": 0.8,
+    "calm rebase --autostash": 0.8,
+    "calm feature branch": 1.2,
+    "calm merge": 0.8,
+    "calm pull": 0.6,
+    "calm pull what was learned": 1.2,
 }
 ROUGH = {
     "merge": 1.0,
@@ -109,8 +126,11 @@ class Person(Actor):
         return b"\n".join([*lines[:at], sentence.encode(), *lines[at:]])
 
     def _put(self, path: Path, before: bytes, after: bytes) -> bool:
-        """Write a file as one of two kinds of editors does; False if it is not as it was read."""
-        if self.rng.random() < 0.5:
+        """Write a file as one of four kinds of editors does; False if it is not as it was read."""
+        kind = self.rng.choice(["rename", "in place", "emptied", "backup"])
+        if kind in ("emptied", "backup"):
+            return self._put_in_pieces(path, before, after, backup=kind == "backup")
+        if kind == "rename":
             new = path.with_name(f".{path.name}.swp")
             new.write_bytes(after)
             if path.read_bytes() != before:
@@ -123,6 +143,21 @@ class Person(Actor):
                 return False
             file.seek(0)
             file.write(after)
+        return True
+
+    def _put_in_pieces(self, path: Path, before: bytes, after: bytes, *, backup: bool) -> bool:
+        """Write anew what was emptied, or moved to `file~`, as nano and vim do; with a pause."""
+        if path.read_bytes() != before:
+            return False
+        old = path.with_name(f"{path.name}~")
+        if backup:
+            os.rename(path, old)
+        with open(path, "wb", buffering=0) as file:
+            cut = self.rng.randint(0, len(after))
+            file.write(after[:cut])
+            time.sleep(self.rng.choice([0.0, 0.001, 0.02]))
+            file.write(after[cut:])
+        old.unlink(missing_ok=True)
         return True
 
     def own_file(self) -> str:
@@ -142,18 +177,29 @@ class Person(Actor):
         (folder / "SKILL.md").write_text(text)
         return self.add_to(folder / "SKILL.md")
 
+    def learned_skills(self) -> list[Path]:
+        """The folders of skills that the daemon writes."""
+        found = {path.parent for path in self.root.glob("spaces/*/skills/*/SKILL.md")}
+        return sorted(path for path in found if not path.name.startswith("hand-"))
+
     def rename_skill(self) -> str:
-        if not self.own_skills():
+        return self._move(self.own_skills(), "hand")
+
+    def move_learned(self) -> str:
+        return self._move(self.learned_skills(), "moved")
+
+    def _move(self, folders: list[Path], stem: str) -> str:
+        if not folders:
             return "nothing there"
-        old = self.rng.choice(self.own_skills())
+        old = self.rng.choice(folders)
         self._skills += 1
-        new = old.with_name(f"hand-{self._skills}")
+        new = old.with_name(f"{stem}-{self._skills}")
         if self.rng.random() < 0.5:
             os.rename(old, new)
         elif not self.git.run("mv", self._inside(old), self._inside(new)).ok:
             return "git mv refused"  # It holds files that git does not know yet.
         text = (new / "SKILL.md").read_text(encoding="utf-8")
-        text = text.replace(f"name: {old.name}\n", f"name: {new.name}\n", 1)
+        text = re.sub(r"(?m)^name: .*$", f"name: {new.name}", text, count=1)
         (new / "SKILL.md").write_text(text, encoding="utf-8")
         for sentence, path in self.sentences.items():
             if path.startswith(f"{self._inside(old)}/"):
@@ -161,9 +207,15 @@ class Person(Actor):
         return ""
 
     def delete_skill(self) -> str:
-        if len(self.own_skills()) < 3:
+        return self._delete(self.own_skills())
+
+    def delete_learned(self) -> str:
+        return self._delete(self.learned_skills())
+
+    def _delete(self, folders: list[Path]) -> str:
+        if len(folders) < 3:
             return "nothing there"
-        folder = self.rng.choice(self.own_skills())
+        folder = self.rng.choice(folders)
         if self.rng.random() < 0.5:
             shutil.rmtree(folder)
         elif not self.git.run("rm", "-rqf", self._inside(folder)).ok:
@@ -187,7 +239,11 @@ def run(stage: Stage) -> None:
         "new skill": person.new_skill,
         "rename skill": person.rename_skill,
         "delete skill": person.delete_skill,
+        "move learned skill": person.move_learned,
+        "delete learned skill": person.delete_learned,
         **work.actions(),
+        **TreeWork(person, work).actions(),
+        **CloneWork(person, work).actions(),
     }
     weights = {**WEIGHTS, **(ROUGH if stage.rough else {})}
     person.new_skill()

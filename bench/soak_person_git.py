@@ -41,13 +41,13 @@ class GitWork:
         """What can be done, by name; each returns why it was not, or ""."""
         return {
             "commit": self.commit,
-            "commit -a": lambda: self._said("commit", "-qam", "All of it"),
+            "commit -a": lambda: self.said("commit", "-qam", "All of it"),
             "commit in editor": self.commit_in_editor,
             "amend": self.amend,
             "stash": self.stash,
             "revert": self.revert,
-            "gc": lambda: self._said("gc", "-q"),
-            "gc --prune=now": lambda: self._said("gc", "-q", "--prune=now"),
+            "gc": lambda: self.said("gc", "-q"),
+            "gc --prune=now": lambda: self.said("gc", "-q", "--prune=now"),
             "merge": self.merge,
             "pull": self.pull,
             "branch": self.branch,
@@ -59,57 +59,57 @@ class GitWork:
 
     # -- commits ----------------------------------------------------------------------------------
 
-    def _said(self, *arguments: str, editor: str = "true") -> str:
+    def said(self, *arguments: str, editor: str = "true") -> str:
         """Why a command failed, "" if it did not."""
         outcome = self._git.run(*arguments, editor=editor)
         return "" if outcome.ok else f"git {arguments[0]}: {outcome.said[-300:]}"
 
     def _rough(self, *arguments: str) -> str:
         """Take away what is not committed, once what the person wrote is."""
-        self._commit_own("Before something rough")
+        self.commit_own("Before something rough")
         self._person.note("rough", action=arguments[0])
-        refused = self._said(*arguments)
+        refused = self.said(*arguments)
         if refused and arguments[0] == "rebase":
             self._git.run("rebase", "--abort")
         return refused
 
-    def _commit_own(self, message: str) -> None:
-        for path in self._changed():
+    def commit_own(self, message: str) -> None:
+        for path in self.changed():
             self._git.run("add", "-A", "--", path)
         self._git.run("commit", "-qm", message)
 
-    def _changed(self) -> list[str]:
+    def changed(self) -> list[str]:
         """Paths of the person's own that are not committed."""
         # Of a rename the new name.
         return [line[3:].rpartition(" -> ")[2].strip('"') for line in own_status(self._git)]
 
     def commit(self) -> str:
-        paths = self._changed()
+        paths = self.changed()
         if not paths:
             return "nothing to commit"
         path = self._person.rng.choice(paths)
         if self._person.rng.random() < 0.3 and self._git.lines("ls-files", "--", path):
-            return self._said("commit", "-qm", "One file", "--", path)
-        return self._said("add", "-A", "--", path) or self._said("commit", "-qm", "What I staged")
+            return self.said("commit", "-qm", "One file", "--", path)
+        return self.said("add", "-A", "--", path) or self.said("commit", "-qm", "What I staged")
 
     def commit_in_editor(self) -> str:
         """Commit with an editor that stays open for a while; the daemon has commits to make."""
         path = self._person.root / "notes.md"
         if not path.exists():
             path.write_bytes(b"")
-        refused = self._person.add_to(path) or self._said("add", "--", "notes.md")
+        refused = self._person.add_to(path) or self.said("add", "--", "notes.md")
         seconds = self._person.rng.choice(EDITORS_SECONDS)
         editor = f"sleep {seconds}; echo 'Said in an editor' >"
         outcome = self._git.run("commit", "-q", editor=editor, tries=1)
         if refused or outcome.ok:
             return refused
         self._person.note("editor lost", seconds=seconds, why=outcome.said[-300:])
-        return self._said("commit", "-qm", "Said again")
+        return self.said("commit", "-qm", "Said again")
 
     def amend(self) -> str:
         if self._git.lines("log", "-1", "--format=%an") != ["person"]:
             return "the last commit is not mine"
-        return self._said("commit", "-q", "--amend", "--no-edit", "--allow-empty")
+        return self.said("commit", "-q", "--amend", "--no-edit", "--allow-empty")
 
     # -- putting away and taking back -------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class GitWork:
         if not outcome.ok:
             # It is in the stash and was not taken away, because the file changed at that moment.
             self._person.note("stash cut off", why=outcome.said[-300:])
-            return self._said("stash", "drop", "-q")
+            return self.said("stash", "drop", "-q")
         self._person.rest(0.3)
         return self.pop()
 
@@ -139,7 +139,32 @@ class GitWork:
         if not paths or not self._git.keep_both():
             return f"git stash pop: {outcome.said[-300:]}"
         self._person.note("conflict resolved", action="stash")
-        return self._said("reset", "-q", "--", *paths) or self._said("stash", "drop", "-q")
+        return self.said("reset", "-q", "--", *paths) or self.said("stash", "drop", "-q")
+
+    def type_again(self, why: str) -> str:
+        """Put what is in the newest stash, and not in the files, there by hand, and drop it; why
+        that failed, or "".
+        """
+        self._person.note("stash not popped", why=why)
+        for sentence, path in self._person.sentences.items():
+            if self.stands(sentence, path):
+                continue
+            kept = [
+                self._git.run("show", f"{stash}:{path}").said for stash in ("stash@{0}", "stash^3")
+            ]
+            if not any(sentence in said for said in kept):
+                continue  # Lost elsewhere: the check finds it.
+            file = self._person.root / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with open(file, "ab") as out:
+                out.write(f"{sentence}\n".encode())
+            self._person.note("typed again", sentence=sentence, path=path)
+        return self.said("stash", "drop", "-q")
+
+    def stands(self, sentence: str, path: str) -> bool:
+        """Whether a sentence is in a file of the worktree."""
+        file = self._person.root / path
+        return file.exists() and sentence.encode() in file.read_bytes()
 
     def revert(self) -> str:
         """Take a learning back, mostly one of the newest."""
@@ -152,7 +177,7 @@ class GitWork:
         if not left:
             return "nothing was learned"
         # A revert that is aborted takes back what was not committed of a file in conflict.
-        self._commit_own("Before a revert")
+        self.commit_own("Before a revert")
         commit = left[min(int(self._person.rng.expovariate(0.7)), len(left) - 1)]
         outcome = self._git.run("revert", "--no-edit", commit, tries=1)
         if outcome.ok:
@@ -160,7 +185,7 @@ class GitWork:
             self._person.note("reverted", commit=commit)
             return ""
         if (self._gitdir() / "REVERT_HEAD").exists():
-            aborted = self._said("revert", "--abort")
+            aborted = self.said("revert", "--abort")
             if aborted:
                 return f"not even aborted: {aborted}"
         return f"git revert: {outcome.said[-300:]}"
@@ -171,24 +196,24 @@ class GitWork:
         """Edit a skill on a branch in a worktree beside, and merge it."""
         self._number += 1
         name, side = f"topic-{self._number}", self._stage.folder / f"side-{self._number}"
-        refused = self._said("worktree", "add", "-q", "-b", name, str(side))
+        refused = self.said("worktree", "add", "-q", "-b", name, str(side))
         if refused:
             return refused
         beside = Git(self._person, side)
-        sentence = self._edit_in(side)
+        sentence = self.edit_in(side)
         done = not sentence or beside.run("commit", "-qam", f"Edit on {name}").ok
         self._git.run("worktree", "remove", "--force", str(side))
         shutil.rmtree(side, ignore_errors=True)
         if not done or not sentence:
             self._person.sentences.pop(sentence, None)
             return "nothing to merge"
-        return self._take("merge", "-q", "--no-edit", name, sentence=sentence)
+        return self.take("merge", "-q", "--no-edit", name, sentence=sentence)
 
     def pull(self) -> str:
         """Edit a skill in a clone, and pull it."""
         folder = self._stage.folder / "clone"
         if not folder.exists():
-            refused = self._said("clone", "-q", str(self._stage.store), str(folder))
+            refused = self.said("clone", "-q", str(self._stage.store), str(folder))
             if refused:
                 return refused
         clone = Git(self._person, folder)
@@ -197,47 +222,53 @@ class GitWork:
         if not outcome.ok:
             clone.run("merge", "--abort")
             return f"in the clone: {outcome.said[-300:]}"
-        sentence = self._edit_in(folder)
+        sentence = self.edit_in(folder)
         if not sentence or not clone.run("commit", "-qam", "Edit in a clone").ok:
             self._person.sentences.pop(sentence, None)
             return "nothing to pull"
         here = ("pull", "-q", "--no-rebase", "--no-edit", str(folder), "HEAD")
-        return self._take(*here, sentence=sentence)
+        return self.take(*here, sentence=sentence)
 
-    def _edit_in(self, folder: Path) -> str:
+    def edit_in(self, folder: Path) -> str:
         """Add a sentence to a skill in another worktree; the sentence, "" if there is no skill."""
         files = self._learned(folder)
         if not files or self._person.add_to(self._person.rng.choice(files), folder):
             return ""
         return list(self._person.sentences)[-1]
 
-    def _take(self, *arguments: str, sentence: str) -> str:
+    def take(self, *arguments: str, sentence: str) -> str:
         """Merge; where that is refused, the sentence is not expected here."""
         outcome = self._git.run(*arguments)
         if outcome.ok:
             return ""
-        merging = (self._gitdir() / "MERGE_HEAD").exists()
-        if merging and self._git.conflicts() and self._git.keep_both():
-            refused = self._said("commit", "-q", "--no-edit")
-            if not refused:
-                self._person.note("conflict resolved", action=arguments[0])
-                return ""
+        if self.resolved(arguments[0]):
+            return ""
         if (self._gitdir() / "MERGE_HEAD").exists():
             self._git.run("merge", "--abort")
         self._person.sentences.pop(sentence, None)
         self._person.note("never merged", sentence=sentence, why=outcome.said[-300:])
         return f"git {arguments[0]}: {outcome.said[-300:]}"
 
+    def resolved(self, action: str) -> bool:
+        """Whether a merge stopped at conflicts in Markdown, and now is done."""
+        merging = (self._gitdir() / "MERGE_HEAD").exists()
+        if not (merging and self._git.conflicts() and self._git.keep_both()):
+            return False
+        if self.said("commit", "-q", "--no-edit"):
+            return False
+        self._person.note("conflict resolved", action=action)
+        return True
+
     def branch(self) -> str:
         """Work on another branch for a while, and take its name back to the first."""
         self._number += 1
         first = self._git.lines("symbolic-ref", "--short", "HEAD")[0]
-        refused = self._said("switch", "-q", "-c", f"hop-{self._number}")
+        refused = self.said("switch", "-q", "-c", f"hop-{self._number}")
         if refused:
             return refused
         self._person.rest(0.5)
         self._person.edit()
-        return self._said("switch", "-q", "-C", first)
+        return self.said("switch", "-q", "-C", first)
 
     def _gitdir(self) -> Path:
         return self._stage.store / ".git"
@@ -251,10 +282,10 @@ class GitWork:
                 self._git.run(word, "--abort")
         while self._git.lines("stash", "list"):
             refused = self.pop()
-            if refused:
-                self._person.note("stash left", why=refused)
+            if refused and (left := self.type_again(refused)):
+                self._person.note("stash left", why=left)
                 break
-        self._commit_own("Before I leave")
+        self.commit_own("Before I leave")
         person = self._person
         learned = person.rng.choice(self._learned(person.root)).relative_to(person.root).as_posix()
         for name in (learned, "notes.md", "left.txt", "staged.txt"):

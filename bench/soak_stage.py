@@ -6,6 +6,7 @@ them does; what happens between them is up to the machine.
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import time
@@ -57,6 +58,36 @@ class Stage:
     def left(self) -> Path:
         """What the person wrote down when everything was in order."""
         return self.folder / "person.json"
+
+    @property
+    def calm(self) -> Path:
+        """What the person asks of the agents: `hush`, `write` or `reopen`, and a number. While it
+        is there the daemon is not killed."""
+        return self.folder / "calm"
+
+    @property
+    def agents_heard(self) -> Path:
+        """What of that the agents heard last; `over` when they have ended."""
+        return self.folder / "agents-heard"
+
+    @property
+    def daemon_lives(self) -> Path:
+        """That a daemon has lived for a while, since the person asked for calm."""
+        return self.folder / "daemon-lives"
+
+    @staticmethod
+    def tell(path: Path, text: str) -> None:
+        """Write a word for others to read, whole."""
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(text, encoding="ascii")
+        os.replace(new, path)
+
+    def asked(self) -> str:
+        """What the person asks of the agents, "" if nothing."""
+        try:
+            return self.calm.read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
 
     def is_settled(self) -> bool:
         return self.left.exists()

@@ -93,6 +93,7 @@ class Archiver(Gate):
         stamp = session.stamp
         whole = archive.whole_of(self.store.root, self.history, session, self.worktree.clean)
         if whole is None:
+            self.history.compare_again(session.place.session_path)
             session.level_stamp = stamp
             session.let_all_go()
             return

@@ -148,14 +148,14 @@ def commit_message(
     old = {task.id: task for task in before}
     changed = [t for t in tasks.requests(after) if old.get(t.id) != t]
     if failure:
-        subject = f"Give up on lines {lines} of {place}"
+        subject = f"Give up on {tasks.named_lines(lines)} of {place}"
         body = f"They are kept and can be tried again with `acontext-fs flush --failed`: {failure}"
     elif changed:
         what = "a task" if len(changed) == 1 else f"{len(changed)} tasks"
         subject = f"Track {what} of {place}"
         body = "\n".join(f"{t.order}. [{t.status}] {_short(t.description)}" for t in changed[:20])
     else:
-        subject = f"Read lines {lines} of {place}"
+        subject = f"Read {tasks.named_lines(lines)} of {place}"
         body = "They open no task and finish none."
     return message_of(
         subject,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from acontext_fs import files, sessions, settings, skills, tasks
-from acontext_fs.daemon import batches, intake, lessons
+from acontext_fs import files, formats, sessions, settings, skills, tasks
+from acontext_fs.daemon import batches, lessons
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.work import Workers
+from acontext_fs.errors import SessionError
 from acontext_fs.records import (
     ExtractWork,
     LearnWork,
+    Line,
     Message,
     PreferenceSubject,
     Task,
@@ -49,7 +51,7 @@ class Briefs:
             space=place.space,
             session_id=place.session_id,
             messages=reading.messages,
-            previous=intake.previous_messages(self._worktree, session, count),
+            previous=_previous_messages(self._worktree, session, count),
             tasks=self._tasks(session),
             carry=state.carry if state.extractor == self._workers.extractor.name else {},
             criteria=settings.criteria(self._options, self._space(session)),
@@ -112,3 +114,43 @@ class Briefs:
 
     def _space(self, session: Tracked) -> SpaceSettings:
         return settings.load_space(self._root.space(session.place.space) / "space.toml")
+
+
+def _previous_messages(source: Worktree, session: Tracked, count: int) -> tuple[Message, ...]:
+    """The last `count` messages in front of the session's batch, from at most 64 KiB before it.
+
+    Raises:
+        SessionError: the file cannot be read.
+        RedactionError: a line of it cannot be scanned for secrets.
+    """
+    batch = session.batch
+    if batch is None or count < 1 or batch.lines[0].offset == 0:
+        return ()
+    if session.reader is not None and session.reader.dialect:
+        before = [one for one in session.recent if one.line < batch.first_line]
+        return tuple(before[-count:])
+    end = batch.lines[0].offset  # Not `before`: a batch tried again stands further back.
+    start = max(0, end - 64 * 1024)
+    try:
+        with open(source.layout.path(session.place.session_path), "rb") as file:
+            file.seek(start)
+            pieces = file.read(end - start)[:-1].split(b"\n")
+    except OSError as error:
+        raise SessionError(f"cannot read {session.place}: {files.reason(error)}") from error
+    if start:
+        pieces = pieces[1:]  # Cut somewhere inside a line.
+    found: list[Message] = []
+    number = batch.lines[0].number - 1
+    for piece in reversed(pieces):
+        time = session.progress.time_of_line(number) or session.batch_seen
+        records = formats.read_line(
+            Line(number, 0, source.clean(piece)),
+            space=session.place.space,
+            session_id=session.place.session_id,
+            time=time,
+        )
+        found = [r for r in records if isinstance(r, Message)] + found
+        number -= 1
+        if len(found) >= count:
+            break
+    return tuple(found[-count:])

@@ -205,7 +205,8 @@ class Committer(Learnings):
         self, job: BatchJob, before: Sequence[Task], after: Sequence[Task], commit: str
     ) -> None:
         place = job.session.place
-        lines = f"lines {job.batch.first_line}-{job.batch.last_line}"
+        span = [(job.batch.first_line, job.batch.last_line)]
+        lines = tasks.named_lines(tasks.format_lines(span))
         if job.failure:
             self._report(Event("failed", place, f"{lines} given up: {job.failure}", commit))
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
@@ -12,7 +13,6 @@ from acontext_fs.daemon.jobs import LearnJob
 from acontext_fs.daemon.roster import Roster
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.undoing import undoing
-from acontext_fs.daemon.verdicts import session_of
 from acontext_fs.errors import AcontextError, CommitConflict, CommitHeld, StoreError
 from acontext_fs.requests import Reply
 
@@ -66,9 +66,8 @@ class Demands(ABC):
         found = undoing(self.committer.store.root, revision)
         if found is None:
             return ""
-        place = session_of(found.learning)
-        sessions = (one for one in self.roster.all.values() if not one.is_duplicate)
-        session = next((one for one in sessions if str(one.place) == place), None)
+        learning, session = self.roster.named_now(found.learning)
+        found = dataclasses.replace(found, learning=learning)
         return taking_back.take_back(self.committer, session, found)
 
     def decide(self, proposal_id: str, *, accept: bool) -> Reply:
@@ -77,9 +76,8 @@ class Demands(ABC):
 
     def _decide(self, proposal_id: str, *, accept: bool) -> str:
         proposal = self.committer.proposals.get(proposal_id)
-        place = session_of(proposal.commit)
-        sessions = (one for one in self.roster.all.values() if not one.is_duplicate)
-        session = next((one for one in sessions if str(one.place) == place), None)
+        commit, session = self.roster.named_now(proposal.commit)
+        proposal = dataclasses.replace(proposal, commit=commit)
         try:
             return self.committer.decide(proposal, session, accept=accept)
         except CommitConflict as error:
@@ -93,6 +91,8 @@ class Demands(ABC):
         chosen = self.roster.select([path])
         if not chosen:
             return Reply((f"{path} is no session that the daemon knows: see `acontext-fs status`",))
+        if chosen[0].is_behind:
+            return Reply((f"{chosen[0].place}: {chosen[0].lost}",))
         reply = self._reply(lambda: taking_back.want_again(self.committer, chosen[0], task_id))
         if not reply.problems:
             self.hurry(chosen, learn_only=True)

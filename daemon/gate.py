@@ -69,6 +69,8 @@ class Gate:
         """Where the branch was last seen; anywhere else, a person moved it."""
         self._delay = RETRY_SECONDS[0]
         self._held_since = 0.0
+        self._told = ""
+        """The reason that was last said; it is said again once a commit was made in between."""
         self._report = report
 
     @property
@@ -110,12 +112,13 @@ class Gate:
             return str(error)
         except (StoreError, SessionError, RedactionError) as error:
             held = str(error)
-        self.reason, self._delay = "", RETRY_SECONDS[0]
+        self.reason, self._told, self._delay = "", "", RETRY_SECONDS[0]
         return held
 
     def _hold(self, place: SessionPlace | None, reason: str) -> None:
         now = self.store.clock.monotonic()
-        if reason != self.reason:
+        if reason != self._told:
+            self._told = reason
             self._report(Event("held", place, reason))
         if not self.reason and now > self.retry_at + PASSING_SECONDS:
             self._held_since = now

@@ -135,9 +135,10 @@ def _of_work(of: Pipeline, queues: Queues) -> dict[str, tuple[int | None, int]]:
 def _refs(of: Pipeline) -> dict[str, tuple[int | None, int]]:
     root, clock = of.store.root, of.store.clock
     try:
+        rescues = [one for one in rescued.refs(root) if one != rescued.OLDER]
         return {
             "proposals": (Proposals(root, clock).count(), proposals.PROPOSALS_MAX),
-            "rescues": (len(rescued.refs(root)), rescued.RESCUED_MAX),
+            "rescues": (len(rescues), rescued.RESCUED_MAX),
         }
     except HistoryError:
         return {}  # Whoever needs the repository says what is wrong with it.

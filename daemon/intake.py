@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from acontext_fs import files, formats, jsonl, progress, redaction, sessions
+from acontext_fs import files, jsonl, progress, redaction, sessions
 from acontext_fs.clock import Clock
 from acontext_fs.daemon import archive, tail
 from acontext_fs.daemon.archive import BLOB_BYTES_MAX
@@ -93,9 +93,7 @@ def look(
     if session.stamp is None:  # Also where there is no room to read on.
         session.lost, session.unread = describe(Vanished(), session), False
         return
-    buffer = session.buffer
-    if buffer is None:
-        buffer = Buffer(session.place.session_path, session.progress.cursor)
+    buffer = session.buffer or _begun(source, session)
     limits = session.within(limits)
     unlooked = changed and not (may_read and _has_room(buffer, limits))
     found = tail.check(path, buffer.cursor, session.identity, source.clean) if unlooked else None
@@ -124,6 +122,19 @@ def look(
         session.unread = outcome.more
         _keep(source, session, lines)
     session.buffer = buffer if buffer.lines or session.batch is not None else None
+
+
+def _begun(source: Worktree, session: Tracked) -> Buffer:
+    """Where a file is read on that is as it was again: behind the batch that was begun with, if
+    that still stands there; else the batch is given up, and whoever works on it works for nothing.
+    """
+    batch, cursor = session.batch, session.progress.cursor
+    if batch is not None and batch.after.line > cursor.line:
+        if still_holds(source, session, batch.after):
+            return Buffer(session.place.session_path, batch.after)
+        session.batch, session.running = None, False
+        session.generation += 1
+    return Buffer(session.place.session_path, cursor)
 
 
 def _note_stamp(root: Layout, session: Tracked, clock: Clock) -> bool:
@@ -354,43 +365,3 @@ def describe(outcome: Lost, session: Tracked) -> str:
 def zero(session: Tracked) -> bool:
     """Whether nothing of the session has ever been read or archived."""
     return session.progress.cursor == Cursor() and session.progress.archived_bytes == 0
-
-
-def previous_messages(source: Worktree, session: Tracked, count: int) -> tuple[Message, ...]:
-    """The last `count` messages in front of the session's batch, from at most 64 KiB before it.
-
-    Raises:
-        SessionError: the file cannot be read.
-        RedactionError: a line of it cannot be scanned for secrets.
-    """
-    batch = session.batch
-    if batch is None or count < 1 or batch.lines[0].offset == 0:
-        return ()
-    if session.reader is not None and session.reader.dialect:
-        before = [one for one in session.recent if one.line < batch.first_line]
-        return tuple(before[-count:])
-    end = batch.lines[0].offset  # Not `before`: a batch tried again stands further back.
-    start = max(0, end - 64 * 1024)
-    try:
-        with open(source.layout.path(session.place.session_path), "rb") as file:
-            file.seek(start)
-            pieces = file.read(end - start)[:-1].split(b"\n")
-    except OSError as error:
-        raise SessionError(f"cannot read {session.place}: {files.reason(error)}") from error
-    if start:
-        pieces = pieces[1:]  # Cut somewhere inside a line.
-    found: list[Message] = []
-    number = batch.lines[0].number - 1
-    for piece in reversed(pieces):
-        time = session.progress.time_of_line(number) or session.batch_seen
-        records = formats.read_line(
-            Line(number, 0, source.clean(piece)),
-            space=session.place.space,
-            session_id=session.place.session_id,
-            time=time,
-        )
-        found = [r for r in records if isinstance(r, Message)] + found
-        number -= 1
-        if len(found) >= count:
-            break
-    return tuple(found[-count:])

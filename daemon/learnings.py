@@ -7,10 +7,10 @@ asked again on what is there; at last the change waits as a proposal (`acontext_
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from acontext_fs import progress, skills, tasks
-from acontext_fs.commits import Commit, FileEdit, message_of
+from acontext_fs.commits import FileEdit, message_of
 from acontext_fs.daemon import batches, lessons
 from acontext_fs.daemon.archiver import Archiver
 from acontext_fs.daemon.gate import RETRY_SECONDS, Event
@@ -18,11 +18,12 @@ from acontext_fs.daemon.jobs import LearnJob
 from acontext_fs.daemon.lessons import Failed, Outcome, Proposed
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.errors import CommitConflict, CommitHeld, ProposalsFull, SkillInvalid
-from acontext_fs.lesson import Learned, Skip
+from acontext_fs.lesson import Learned, SkillEdit, Skip
 from acontext_fs.progress import Progress
 from acontext_fs.proposals import Proposal, Proposals
 from acontext_fs.records import Task, TaskSubject
 from acontext_fs.store import Store
+from acontext_fs.worktree import plain
 
 ASKED_AGAIN_MAX = 2
 """How often a learner is asked again because a person changed the same text meanwhile."""
@@ -121,24 +122,35 @@ class Learnings(Archiver):
         """Commit what a person decided about a proposal, of a session if that is still there.
 
         Raises:
+            SkillInvalid: accepted, it would break a rule; nothing was changed.
             CommitConflict: the change still overlaps with what is there.
             HistoryError: no commit can be made now.
             AcontextError: a file of the session cannot be read.
         """
         made = proposal.commit
-        edits = list(proposal.edits) if accept else []
+        edits: list[FileEdit] = []
+        if accept:
+            try:
+                self._check_proposal(proposal)
+            except SkillInvalid as error:
+                raise SkillInvalid(
+                    f"{error}; nothing was changed, and the proposal waits on: mend that, or put "
+                    "into the files by hand what you want of it, and then reject it with "
+                    f"`acontext-fs review {proposal.id} --reject`"
+                ) from error
+            edits += proposal.edits
         state: Progress | None = None
         if session is not None:
             disk, disk_data = self._tasks(session.place)
-            before, state_data = self._known_progress(session)
+            before, state_data = self._known_anew(session)
             found, state = lessons.decided(disk, before, made, accepted=accept)
             edits.append(FileEdit(session.place.progress_path, progress.encode(state), state_data))
             if found != disk:
                 edits.append(FileEdit(session.place.tasks_path, tasks.encode(found), disk_data))
         if accept:
-            message = message_of(made.subject, made.body, made.trailers)
+            message = message_of(made.subject, made.body, proposal.trailers)
         else:
-            trailers = {"Acontext-Kind": "tasks", "Acontext-Session": self._sessions_of(made)}
+            trailers = {**proposal.trailers, "Acontext-Kind": ("tasks",)}
             message = message_of(f"Do not learn: {made.subject}", "A person declined it.", trailers)
         commit = self._commit(edits, message)
         if session is not None and state is not None:
@@ -148,9 +160,38 @@ class Learnings(Archiver):
         self._report(Event(kind, session.place if session else None, made.subject, commit))
         return commit
 
-    @staticmethod
-    def _sessions_of(made: Commit) -> tuple[str, ...]:
-        return made.trailers.get("Acontext-Session", ())
+    def _known_anew(self, session: Tracked) -> tuple[Progress, bytes | None]:
+        try:
+            return self._known_progress(session)
+        except CommitConflict:
+            return self._known_progress(session)  # It was just taken from disk again.
+
+    def _check_proposal(self, proposal: Proposal) -> None:
+        """See that what a proposal makes of the skills is valid, on disk and in git.
+
+        Raises:
+            SkillInvalid: it would break a rule, which the text names.
+            CommitConflict: it overlaps with what is there.
+            CommitHeld: something is in the way of its files.
+        """
+        folder = self.store.layout.skills(proposal.space)
+        inside = f"{self.store.layout.inside(folder)}/"
+        read = {e.path.removeprefix(inside): e.base for e in proposal.edits if e.base is not None}
+        wanted = [SkillEdit(e.path.removeprefix(inside), e.content) for e in proposal.edits]
+        for edit in wanted:
+            skills.check_path(edit.path)  # Before anything looks at such a path on the disk.
+        if in_the_way := skills.blocked(folder, [edit.path for edit in wanted]):
+            raise CommitHeld(in_the_way, proposal.edits[0].path)
+        lessons.check(wanted, read, _plain(skills.snapshot(folder)))
+        if head := self.history.head():
+            committed = skills.files_of(self.store.revisions.files(head), proposal.space)
+            try:
+                lessons.check(wanted, read, committed)
+            except SkillInvalid as error:
+                what = f"{error} (as git has it; commit what you changed since)"
+                raise SkillInvalid(what) from error
+            except CommitConflict:
+                return  # What to do about uncommitted work is better said by the commit itself.
 
     def commit_skips(self, sessions: Sequence[Tracked]) -> None:
         """Commit what is not to be learned from, of all these sessions at once if that can be."""
@@ -166,6 +207,7 @@ class Learnings(Archiver):
             return
         for session in sessions:
             session.skips.clear()  # They are found again when the files are free.
+            session.nothing_to_learn = False
             session.learn_retry_at = self.store.clock.monotonic() + RETRY_SECONDS[1]
 
     def _commit_skips(self, sessions: Sequence[Tracked]) -> None:
@@ -218,6 +260,11 @@ class Learnings(Archiver):
         trailers = {"Acontext-Kind": "tasks", "Acontext-Session": str(place)}
         self._commit(edits, message_of(f"Try failed learnings of {place} again", "", trailers))
         self._advance(session, state)
+
+
+def _plain(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Files as git has them, whatever ends their lines on disk."""
+    return {path: plain(data, path) or b"" for path, data in files.items()}
 
 
 def _text(outcome: Outcome) -> str:

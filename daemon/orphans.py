@@ -155,7 +155,11 @@ class Orphans:
         if found is None or _is_at(self._root / path, found.identity):
             return
         del self._open[path]
-        if os.fstat(found.descriptor).st_nlink:
+        known = next((one for one in self.all if one.identity == found.identity), None)
+        if known is not None:  # It was found while another session was looked at.
+            known.read_lines = max(known.read_lines, read_lines)
+            os.close(found.descriptor)
+        elif os.fstat(found.descriptor).st_nlink:
             os.close(found.descriptor)  # It has another name now, where it is not lost.
         else:
             self._adopt(Orphan(path, found.identity, found.descriptor, read_lines, self._now()))

@@ -12,7 +12,7 @@ from acontext_fs.daemon.gate import Event
 
 COMMITS_A_MINUTE_MAX = 3_000
 """More than a disk that syncs each can do for long, so that nobody waits who has work to do."""
-AT_ONCE_MAX = 400
+AT_ONCE_MAX = 380
 """So many in AT_ONCE_SECONDS, then there is a pause. What is under way may add some hundred, which
 are in the maximum of a minute."""
 AT_ONCE_SECONDS = 10.0

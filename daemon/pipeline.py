@@ -241,7 +241,7 @@ class Pipeline(Demands):
         return (
             session.progress.learning_pending > 0
             and not session.running
-            and not session.nothing_to_learn
+            and not (session.nothing_to_learn or session.lost)
             and session.learn_retry_at <= self._now()
             and not self.is_learning(session)
             and not self.roster.is_rejecting
@@ -346,6 +346,7 @@ class Pipeline(Demands):
                 session.archive_due_at(self.limits.ttl_seconds),
                 session.retry_at if session.held or session.attempts else None,
                 self._learning_due_at(session),
+                session.tell_at,
             ]
             wanted = [moment for moment in moments if moment is not None]
             waits += [moment - now if moment > now else blocked for moment in wanted]
@@ -378,7 +379,8 @@ class Pipeline(Demands):
     def _is_settled(self, session: Tracked) -> bool:
         learned = session.progress.learning_pending == 0 or session.nothing_to_learn
         if session.lost:
-            return not session.kept  # What was read of it still has to be saved.
+            # What was read of it still has to be saved, and the loss be told.
+            return not session.kept and session.tell_at is None
         return session.is_read and not session.running and learned
 
     # -- small things -----------------------------------------------------------------------------

@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from acontext_fs import layout, rescued, sessions
+from acontext_fs import layout, sessions
+from acontext_fs.commits import Commit
 from acontext_fs.daemon import archive, intake
 from acontext_fs.daemon.buffer import Limits
 from acontext_fs.daemon.committer import Committer
-from acontext_fs.daemon.gate import Event
+from acontext_fs.daemon.decided import Decided
+from acontext_fs.daemon.gate import SOON_SECONDS, Event
 from acontext_fs.daemon.orphans import OPEN_SECONDS
+from acontext_fs.daemon.renamed import Before, Renamed
 from acontext_fs.daemon.salvage import Salvage
-from acontext_fs.daemon.taking_back import note
 from acontext_fs.daemon.tracked import Stamp, Tracked
-from acontext_fs.daemon.verdicts import Verdict, session_of, verdicts
-from acontext_fs.errors import AcontextError
+from acontext_fs.errors import AcontextError, CommitHeld
 from acontext_fs.layout import SessionPlace
-from acontext_fs.revisions import Revisions
 from acontext_fs.store import Store
 
-LOOK_BACK_COMMITS = 2_000
-"""Among so many commits a start looks for what people took back: a daemon may have been killed
-between a revert and noting it. Some 30 ms."""
 HELD_SECONDS = 30.0
 """How long a session with a file that cannot be read is left alone."""
-
-
+TOLD_SECONDS = 3.0
+"""How long a file has to be lost before that is said."""
 READERS_MAX = 64
 """How many sessions at rest keep in mind what was read of them; others are read again from the top
 when they go on, if they are transcripts of coding agents."""
@@ -49,15 +46,16 @@ class Roster:
         self._duplicates: set[str] = set()
         self._unseen: set[str] = set()
         """The sessions whose file could not be looked at the last time."""
-        self._verdicts: list[Verdict] = []
-        self._has_looked_back = False
         self._rested: OrderedDict[str, Tracked] = OrderedDict()
         self._salvage = Salvage(store, committer, report)
         self._salvage.find_writers()
+        self._renamed = Renamed(store, committer)
+        self._decided = Decided(store, committer, self._named)
 
     def scan(self) -> None:
         """Look at every session file there is: what events may have missed is found here."""
         history = self._committer.history
+        self._renamed.look_again()
         before, head = self._committer.head, history.head()
         under_way = bool(history.held())
         # In the middle of a merge the files hold conflict markers; what counts is what comes out.
@@ -89,35 +87,23 @@ class Roster:
         if moved:
             for job in self._committer.finished:
                 job.retry_at = 0.0  # What it waits for may just have been committed.
-        if head and not under_way and (moved or not self._has_looked_back):
-            self._look_back(before, head)
+        if head and not under_way and (moved or not self._decided.has_looked_back):
+            self._decided.look_back(before, head)
         self._active |= self._salvage.tend(self.all) & self.all.keys()
-        self._decide()
-
-    def _look_back(self, before: str, head: str) -> None:
-        """Find out what people took back: since the last look, or where the branch went elsewhere
-        than forward, and at a start, in the last commits whatever they are.
-        """
-        revisions = Revisions(self._store.root)
-        is_forward = self._has_looked_back and revisions.leads_to(head, before)
-        known = before if is_forward else revisions.ancestor(head, LOOK_BACK_COMMITS)
-        self._verdicts += verdicts(revisions, known, head)
-        self._has_looked_back = True
-        rescued.drop_found(self._store.root)
-
-    def _decide(self) -> None:
-        """Note the learnings that a person took back, before anything is learned again."""
-        places = {str(one.place): one for one in self.all.values() if not one.is_duplicate}
-        while self._verdicts and not self._committer.blocked:
-            session = places.get(session_of(self._verdicts[0].learning))
-            if session is not None and note(self._committer, session, self._verdicts[0]):
-                return
-            self._verdicts.pop(0)
+        self._decided.note()
 
     @property
     def is_rejecting(self) -> bool:
         """Whether a learning was taken back and that is not noted yet: nothing is learned then."""
-        return bool(self._verdicts)
+        return self._decided.wait
+
+    def named_now(self, learning: Commit) -> tuple[Commit, Tracked | None]:
+        """A learning by the names that its session and tasks have now, and that session."""
+        return self._decided.named_now(learning)
+
+    def _named(self, name: str) -> Tracked | None:
+        sessions = (one for one in self.all.values() if not one.is_duplicate)
+        return next((one for one in sessions if str(one.place) == name), None)
 
     def _spaces_changed(self) -> set[str]:
         """The spaces whose `space.toml` changed since the last scan."""
@@ -134,6 +120,8 @@ class Roster:
 
     def close(self) -> None:
         """Keep in git what only memory holds, and close the files that are kept open."""
+        for session in self.all.values():
+            self._tell(session, at_once=True)
         try:
             self._salvage.close({p: one for p, one in self.all.items() if not one.is_duplicate})
         except (AcontextError, OSError, ValueError) as error:
@@ -194,28 +182,33 @@ class Roster:
         try:
             if session.unloaded:
                 intake.load(self._store.layout, session)
+            if session.is_new and self._take_up(session):
+                return
             self._look(session, may_read)
         except (AcontextError, OSError, ValueError) as error:
-            self._hold(session, str(error))
+            soon = isinstance(error, CommitHeld) and error.soon
+            self._hold(session, str(error), SOON_SECONDS if soon else HELD_SECONDS)
             self._unseen.add(session.place.session_path)
             return
         if session.place.session_path in self._unseen:
             self._unseen.remove(session.place.session_path)
             session.held = ""
+        if session.lost and not was and self._has_moved_on(session):
+            return
         if session.lost and not was:
             self._lose(session)
         elif session.lost and session.stamp is None and self._is_elsewhere(session):
             self._forget(session)
         elif session.lost and session.kept:
             self._rescue(session)
-        elif was and not session.lost:
-            self._report(Event("found", session.place, "is as it was again; reading on"))
+        elif was and not session.lost and session.tell_at is None:
+            self._report(Event("found", session.place, "is whole again; reading on"))
+        self._tell(session)
 
     def _look(self, session: Tracked, may_read: bool) -> None:
         salvage, was, before = self._salvage, session.lost, session.stamp
         salvage.notice(session)
-        idle = session.lost or session.aside
-        was_put_back = not idle and salvage.take_over(session)
+        was_put_back = not (session.lost or session.aside) and salvage.take_over(session)
         self._read_on(session, may_read)
         changed, lost = session.stamp != before, session.lost and not was
         if session.aside or (session.lost and (lost or changed or session.kept)):
@@ -224,6 +217,43 @@ class Roster:
             self._committer.archive([session])  # Git calls the file changed until then.
         if changed and session.grown_at + OPEN_SECONDS > self._store.clock.monotonic():
             salvage.keep_open(session)
+        salvage.compare(session)
+
+    def _take_up(self, session: Tracked) -> bool:
+        """Go on with a session whose file has another name by now; True if that has to wait."""
+        was = self._renamed.before(session, self.all)
+        if was is None:
+            return False
+        committer, now = self._committer, self._store.clock.monotonic()
+        held = committer.blocked or self._renamed.move(was, session)
+        if held:
+            self._hold(session, held)
+            soon = max(committer.retry_at, now + SOON_SECONDS)
+            session.retry_at = soon if committer.blocked else now + committer.held_seconds
+            self._unseen.add(session.place.session_path)
+            return True
+        self._renamed.look_again()
+        self._leave(was)
+        self._load(session)
+        self._report(Event("moved", session.place, f"was {was.place.session_path}; reading on"))
+        return False
+
+    def _leave(self, was: Before) -> None:
+        """Forget a session that goes on elsewhere; a file that has its name now is a new one."""
+        if was.session is None:
+            return
+        was.session.let_all_go()  # Its file has them.
+        self._forget(was.session)
+        if (self._store.root / was.place.session_path).exists():
+            self._begin(was.place)
+
+    def _has_moved_on(self, session: Tracked) -> bool:
+        """Whether a file that is lost is one of those that nobody has read yet."""
+        self._renamed.look_again()
+        for one in self.active():
+            if one.is_new and one.place.space == session.place.space:
+                self.look(one, may_read=False)
+        return self.all.get(session.place.session_path) is not session
 
     def _mend(self, session: Tracked, may_read: bool) -> bool:
         """Bring back into a file what git took out of it, or find out where it is in it now, and
@@ -272,6 +302,12 @@ class Roster:
         self.all[place.session_path] = session
         self._active.add(place.session_path)
         first = self._ids.setdefault((place.space, place.session_id), place.session_path)
+        other = self.all.get(first)
+        was_read = (self._store.root / place.progress_path).exists()
+        if other is not None and other is not session and other.is_new and was_read:
+            self._forget(other)
+            self._ids[(place.space, place.session_id)] = first = place.session_path
+            self._begin(other.place)
         if first != place.session_path and (self._store.root / first).exists():
             session.is_duplicate = True
             session.lost = (
@@ -292,6 +328,8 @@ class Roster:
             if session.generation:
                 self._salvage.notice(session)
             intake.load(self._store.layout, session)
+            if self._decided.has_looked_back:  # At a start that would be a question for each.
+                self._salvage.note_removed(session)
             now = session.progress
             went_back = now.cursor.line < before.cursor.line
             if went_back or now.archived_bytes < before.archived_bytes:
@@ -300,12 +338,12 @@ class Roster:
             self._hold(session, str(error))
         self._active.add(session.place.session_path)
 
-    def _hold(self, session: Tracked, reason: str) -> None:
+    def _hold(self, session: Tracked, reason: str, seconds: float = HELD_SECONDS) -> None:
         """A file cannot be read now; that may pass, so it is tried again."""
         if session.held != reason:
             self._report(Event("held", session.place, reason))
         session.held = session.last_error = reason
-        session.retry_at = self._store.clock.monotonic() + HELD_SECONDS
+        session.retry_at = self._store.clock.monotonic() + seconds
 
     def _reload_if_changed(self, session: Tracked) -> None:
         path = self._store.root / session.place.progress_path
@@ -317,8 +355,19 @@ class Roster:
         if session.stamp is None and self._is_elsewhere(session):
             self._forget(session)
             return
-        self._report(Event("lost", session.place, session.lost))
+        session.tell_at = self._store.clock.monotonic() + TOLD_SECONDS
         self._rescue(session)
+
+    def _tell(self, session: Tracked, *, at_once: bool = False) -> None:
+        """Say that a file is lost, once it has been for a while: under a git command that is at
+        work it comes back.
+        """
+        if session.tell_at is None or not session.lost:
+            session.tell_at = None
+        elif at_once or session.tell_at <= self._store.clock.monotonic():
+            session.tell_at = None
+            kind = "behind" if session.is_behind else "lost"
+            self._report(Event(kind, session.place, session.lost))
 
     def _rescue(self, session: Tracked) -> None:
         """Give git what was read of a lost file; while that cannot be, it stays in memory."""
@@ -338,8 +387,7 @@ class Roster:
         if self._committer.history.read(session.place.session_path) is not None:
             return False
         # Not in git either: removed for good, or not on this branch.
-        progress = self._store.root / session.place.progress_path
-        return not session.kept or not progress.exists()
+        return not session.kept or not (self._store.root / session.place.progress_path).exists()
 
     def _forget(self, session: Tracked) -> None:
         path = session.place.session_path

@@ -9,6 +9,7 @@ goes on writing into the file that was replaced: its lines are taken over, and i
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from acontext_fs import files, layout, rescued, sessions
@@ -21,7 +22,8 @@ from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.orphans import Orphan, Orphans
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.versions import joined
-from acontext_fs.errors import SessionError
+from acontext_fs.elsewhere import Elsewhere
+from acontext_fs.errors import AcontextError, CommitHeld
 from acontext_fs.layout import SessionPlace
 from acontext_fs.records import Cursor, Line, LineRange
 from acontext_fs.store import Store
@@ -38,6 +40,7 @@ class Salvage(Behind):
     def __init__(self, store: Store, committer: Committer, report: Callable[[Event], None]) -> None:
         super().__init__(store, committer, report)
         self._orphans = Orphans(store.root, store.clock)
+        self._elsewhere = Elsewhere(store.root)
 
     # -- the file was replaced --------------------------------------------------------------------
 
@@ -54,6 +57,32 @@ class Salvage(Behind):
     def find_writers(self) -> None:
         """Find what is written to since before this daemon started."""
         self._orphans.find()
+
+    def compare(self, session: Tracked) -> None:
+        """See what git says of a file that is lost: another machine may have read more of it."""
+        if not session.lost or session.stamp is None or session.kept or session.aside:
+            return
+        place, was_behind = session.place, session.is_behind
+        try:
+            now = (session.stamp, *self._elsewhere.state(place), session.progress.cursor)
+            if self._waits or session.compared == (session.lost, now):
+                return
+            data = files.read_bytes(self._store.root / place.session_path)
+            missing = self._elsewhere.missing(place, session.progress, data)
+        except AcontextError:
+            return  # Where git cannot tell, what is said of the file stays as it is.
+        if missing is not None:
+            session.lost = missing.text
+            session.behind = missing.text if missing.comes else ""
+        elif was_behind:
+            session.behind = ""
+            session.lost = (
+                f"{place.session_path} has lines that git does not have, and not all that were "
+                "read on another machine: move them to a session of their own, or commit them, and "
+                "pull the rest"
+            )
+            session.tell_at = self._store.clock.monotonic()
+        session.compared = (session.lost, now)
 
     def keep_open(self, session: Tracked) -> None:
         """Be ready for the file being replaced, which has just grown."""
@@ -104,7 +133,9 @@ class Salvage(Behind):
         """The lines in front of a session's cursor as they were read; [] where nobody knows."""
         cursor, place = session.progress.cursor, session.place
         history = self._committer.history
-        heads = (self.before, history.own_head(), "ORIG_HEAD", history.head())
+        heads = [self.before, history.own_head(), "ORIG_HEAD", history.head()]
+        if len(self.on_disk(place)) >= cursor.line:  # Else they do not stand in it.
+            heads += self.noted(place)
         fronts = [self.at(head, place) for head in dict.fromkeys(heads)]
         kept = session.aside or session.kept
         ends = [line.data for line in kept]
@@ -316,6 +347,14 @@ class Salvage(Behind):
                 self._add_version(session.place, before, self.clean(raw))
                 orphan.place(0, raw)
 
+    def note_removed(self, session: Tracked) -> None:
+        """See that git has a transcript of which it had something: a person may have removed it,
+        and put the file back.
+        """
+        path = session.place.session_path
+        if session.progress.archived_bytes and not self._committer.history.holds(path):
+            session.progress = dataclasses.replace(session.progress, archived_bytes=0)
+
     # -- small things -----------------------------------------------------------------------------
 
     def _put(self, place: SessionPlace, lines: Sequence[bytes]) -> None:
@@ -327,7 +366,8 @@ class Salvage(Behind):
         path = self._store.root / place.session_path
         is_open = (files.read_bytes(path) or b"\n")[-1:] != b"\n"
         if is_open and abs(self._store.clock.now() - path.stat().st_mtime) < HALF_LINE_SECONDS:
-            raise SessionError(f"{place.session_path}: a line is being written; lines wait for it")
+            what = f"{place.session_path}: a line is being written; lines wait for it"
+            raise CommitHeld(what, place.session_path, soon=True)
         sessions.append_line(path, b"\n".join(lines))
 
 

@@ -362,5 +362,7 @@ def outcome(
     left = [session for session in chosen if not is_done(session)]
     if left and (not waiting or pipeline.committer.is_passing()):
         return None
-    stuck = [f"{s.place}: {why}" for s in chosen if (why := pipeline.why_stuck(s))]
+    # What another machine has read comes with a pull: here there is nothing to do for it.
+    named = [session for session in chosen if not session.is_behind]
+    stuck = [f"{s.place}: {why}" for s in named if (why := pipeline.why_stuck(s))]
     return list(dict.fromkeys([*([waiting] if left else []), *stuck]))

@@ -73,6 +73,8 @@ def has_moved(before: Sequence[Level], after: Sequence[Level]) -> bool:
 
 def _state(pipeline: Pipeline, session: Tracked) -> dict[str, object]:
     stuck = pipeline.why_stuck(session)
+    if session.is_behind:
+        return {"state": "behind", "reason": session.lost}
     if stuck:
         return {"state": "held", "reason": stuck}
     if session.running:

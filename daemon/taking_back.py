@@ -112,7 +112,13 @@ def take_back(committer: Learnings, session: Tracked | None, found: Undoing) -> 
         UNDOES: learning.id,
     }
     body = f"This reverts commit {learning.id}."
-    commit = committer._commit(edits, message_of(f"Undo: {learning.subject}", body, trailers))
+    try:
+        commit = committer._commit(edits, message_of(f"Undo: {learning.subject}", body, trailers))
+    except CommitConflict as error:
+        raise CommitConflict(
+            f"{error}; nothing was taken back: if you changed that file, commit it and try again, "
+            "or take the lines out by hand"
+        ) from error
     if session is not None and state is not None:
         committer._advance(session, state)
     place = session.place if session is not None else None

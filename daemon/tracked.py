@@ -62,6 +62,13 @@ class Tracked:
     """How often the learner was asked again because a person changed the same text."""
     lost: str = ""
     """Why the file cannot be read on: it was truncated, replaced, rewritten or deleted."""
+    behind: str = ""
+    """What `lost` says where nothing is lost: its last lines were read on another machine, and
+    come with a pull."""
+    compared: tuple[object, ...] = ()
+    """What was said of a lost file when it was last compared with git, and what both were then."""
+    tell_at: float | None = None
+    """When that is to be said, if it is not said yet and still so."""
     is_duplicate: bool = False
     held: str = ""
     """Why it cannot be worked on: a file of its space is damaged."""
@@ -96,6 +103,17 @@ class Tracked:
     """Size and digest of the file's beginning whose clean form git has."""
     level_stamp: Stamp | None = None
     """The file as it was when the archive was found level with its complete lines."""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody has looked at it yet, under this name."""
+        nobody = self.stamp is None and self.progress_stamp is None
+        return nobody and not (self.lost or self.is_duplicate)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it only waits for what another machine has read of it."""
+        return bool(self.lost) and self.lost == self.behind
 
     @property
     def size(self) -> int:

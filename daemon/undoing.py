@@ -84,10 +84,10 @@ def _check(revisions: Revisions, head: str, commit: Commit) -> None:
         )
     if commit.trailers.get(UNDOES):
         task = (*commit.trailers.get("Acontext-Task", ()), "TASK")[0]
-        raise UsageError(
-            f"{what} took a learning back; to have it learned again, run "
-            f"`acontext-fs learn --again {task}`"
-        )
+        again = f"to have it learned again, run `acontext-fs learn --again {task[:8]}`"
+        if commit.trailers.get("Acontext-Preference"):  # Those have no name to ask for them by.
+            again = f"`git revert {commit.id[:10]}` brings back what it took"
+        raise UsageError(f"{what} took a learning back; {again}")
     raise UsageError(
         f"{what} is no learning: `acontext-fs log --kind skills` lists those, and `git revert` "
         "takes back any other commit"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from acontext_fs.commits import REVERTS, Commit
-from acontext_fs.daemon import batches, lessons
+from acontext_fs.daemon import batches, lessons, names
 from acontext_fs.errors import HistoryError
 from acontext_fs.history import BOT_NAME
 from acontext_fs.progress import Progress
@@ -51,6 +51,11 @@ def verdicts(revisions: Revisions, known: str, head: str) -> list[Verdict]:
     """
     found: dict[str, Verdict] = {}
     for commit in revisions.since(known, head):
+        if names.was(commit):
+            found = {
+                key: dataclasses.replace(one, learning=names.renamed(one.learning, commit))
+                for key, one in found.items()
+            }
         again = set(commit.trailers.get(AGAIN, ())) if commit.author == BOT_NAME else set()
         for verdict in [one for one in found.values() if again & subjects(one.learning)]:
             if session_of(verdict.learning) == session_of(commit):
@@ -70,7 +75,8 @@ def _said(revisions: Revisions, commit: Commit) -> Iterator[Verdict]:
     for one in taken_back(commit):
         verdict = _followed(revisions, one)
         if verdict is not None:
-            yield verdict
+            learning = names.named_at(revisions, verdict.learning, commit.id)
+            yield dataclasses.replace(verdict, learning=learning)
 
 
 def taken_back(commit: Commit) -> Sequence[str]:

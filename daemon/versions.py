@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from acontext_fs import files
@@ -10,6 +11,10 @@ from acontext_fs.errors import UsageError
 from acontext_fs.layout import SessionPlace
 from acontext_fs.revisions import Revisions
 from acontext_fs.store import Store
+
+NOTED_AMONG = 2_000
+"""Among so many commits it is looked for those that tell of a session."""
+NOTED_MAX = 8
 
 
 class Versions:
@@ -45,6 +50,12 @@ class Versions:
         """
         have = (self.in_git(place), self.at(self.before, place))
         return min((len(one) for one in have if one and list(now[: len(one)]) == one), default=0)
+
+    def noted(self, place: SessionPlace) -> list[str]:
+        """The last commits that tell of a session, newest first: also those of other machines."""
+        log = self._committer.history.log(NOTED_AMONG)
+        told = (one.id for one in log if str(place) in one.trailers.get("Acontext-Session", ()))
+        return list(itertools.islice(told, NOTED_MAX))
 
     def at(self, revision: str, place: SessionPlace) -> list[bytes]:
         """The lines of a session at another commit, [] if there are none."""

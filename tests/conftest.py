@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -49,6 +50,17 @@ os.environ |= {
 def pytest_collection_finish() -> None:
     """What seven thousand tests are made of stays to the end: nobody need look through it again."""
     gc.freeze()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Let go of the servers of a module: FastAPI remembers functions of all of them, and with them
+    what they hold, some MB each. There is one in a process, but for tests.
+    """
+    models = sys.modules.get("fastapi.dependencies.models")
+    if models is not None and (nextitem is None or nextitem.path != item.path):
+        for found in vars(models).values():
+            if hasattr(found, "cache_clear"):
+                found.cache_clear()
 
 
 def pytest_unconfigure() -> None:

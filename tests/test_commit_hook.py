@@ -537,7 +537,7 @@ def test_a_shared_folder_of_hooks_is_not_written_to(root, tmp_path):
     assert everything(shared) == before
     assert not (root / ".git/hooks/pre-commit").exists()
     editor = Editor(root, "commit", "--allow-empty")
-    assert open_commit(root / ".git") == ""
+    assert open_commit(root / ".git", lasting=True) == ""
     editor.close()
     for name in NAMES:  # What the sentence proposes.
         shutil.copy(root / ".git/acontext-hooks" / name, shared)

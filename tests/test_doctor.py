@@ -133,7 +133,7 @@ def test_batches_that_were_given_up(daemon):
     value = json.loads(path.read_text())
     value["failures"] = [{"lines": [1, 2], "reason": "no answer", "attempts": 5}]
     path.write_text(json.dumps(value))
-    assert "lines 1-2 were given up (5 attempts): no answer" in one(daemon).text
+    assert "gave up on lines 1-2 (5 attempts): no answer" in one(daemon).text
 
 
 def test_tasks_and_progress_without_a_transcript(daemon):
@@ -226,6 +226,25 @@ def test_a_session_that_cannot_be_opened(daemon):
     daemon.path().unlink()
     daemon.path().symlink_to("/dev/null")
     assert {one.kind for one in find(daemon)} == {"misplaced", "progress", "tasks", "transcript"}
+
+
+def test_a_batch_that_was_committed_behind_itself(daemon):
+    work = ("-m", "Again", "-m", "Acontext-Batch: 0123")
+    for _ in range(2):
+        daemon.git("commit", "-q", "--allow-empty", *work)
+    (finding,) = examine(daemon.store)
+    assert finding.kind == "history"
+    assert "batch 0123 was committed here and in" in finding.text
+
+
+def test_markers_of_a_merge_in_a_skill(daemon):
+    page = daemon.root / "spaces/default/skills/daily-logs/2026-05-01.md"
+    page.write_text("# Log\n\n<<<<<<< HEAD\n- ours\n=======\n- theirs\n>>>>>>> origin/main\n")
+    (finding,) = examine(daemon.store)
+    assert (finding.kind, finding.path.rpartition("/")[2]) == ("skill", "2026-05-01.md")
+    assert "markers of a merge" in finding.text
+    page.write_text("# Log\n\nGit writes:\n\n    <<<<<<< HEAD\n")
+    assert list(examine(daemon.store)) == []
 
 
 def test_a_bare_clone_is_checked_too(daemon, tmp_path):

@@ -111,6 +111,24 @@ def test_what_is_merged_twice_is_there_once() -> None:
     assert [one.learning for one in again] == [None, None, Learning("learned", "so")]
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_session_that_one_side_gave_another_name_has_the_ids_of_that(is_ours: bool) -> None:
+    def named(name: str, found: tuple[Task, ...]) -> tuple[Task, ...]:
+        return tuple(
+            replace(one, id=ids.task_id("default", name, one.order), session_id=name)
+            for one in found
+        )
+
+    base = (task(1, learning=Learning("pending")), task(2))
+    more = (*learn(base, 1, "learned"), task(3))
+    sides = map(
+        tasks.encode, (named("moved", base), more) if is_ours else (more, named("moved", base))
+    )
+    path = TASKS.replace("s.jsonl", "moved.jsonl")
+    merged = git_merge.merged(path, git_merge.Versions(tasks.encode(base), *sides), {})
+    assert tasks.decode(merged, path) == named("moved", more)
+
+
 LONG = [f"{n}" for n in range(300)]
 
 

@@ -274,3 +274,11 @@ def test_nothing_to_commit_is_no_commit_wherever_the_branch_is(history, git):
     before = git("rev-parse", "HEAD")
     assert history.commit([], MESSAGE, on="0" * 40) == ""
     assert git("rev-parse", "HEAD") == before
+
+
+def test_a_history_that_is_damaged_is_said_to_be(history, git):
+    first = git("rev-parse", "HEAD").strip()
+    history.commit([edit(A, b"a\n")], MESSAGE)
+    (history.root / ".git/objects" / first[:2] / first[2:]).unlink()
+    with pytest.raises(HistoryError, match="cannot read the history of"):
+        list(History(history.root).log())

@@ -87,7 +87,7 @@ def test_lines_that_only_git_has_are_appended(daemon):
     whole = (daemon.root / SESSION).read_bytes()
     os.truncate(daemon.root / SESSION, whole.index(b"\n") + 1)
     found = next(one for one in examine(daemon.store) if one.kind == "transcript")
-    assert (found.text, found.mend) == ("git has 1 lines more than the file", "append")
+    assert (found.text, found.mend) == ("git has 1 line more than the file", "append")
     assert mend(daemon.store, found) == ""
     assert (daemon.root / SESSION).read_bytes() == whole
     assert list(examine(daemon.store)) == []
@@ -211,8 +211,8 @@ def test_a_command_that_is_told_means_the_file_whatever_its_name(daemon):
     daemon.git("commit", "-qm", "A name")
     place.unlink()
     (found,) = (one for one in examine(daemon.store) if one.kind == "transcript")
-    command = found.remedy.split("`")[1]
-    assert shlex.split(command) == ["git", "checkout", "--", found.path]
+    command = found.remedy.split("`")[3]
+    assert shlex.split(command) == ["git", "checkout", "HEAD", "--", found.path]
     assert found.path.endswith(name)
 
 

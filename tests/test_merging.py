@@ -1,13 +1,14 @@
 """A change merged into a text that somebody else changed too."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acontext_fs import merging
+from acontext_fs import line_diff, merging
 from acontext_fs.errors import CommitConflict
 
 BASE = b"a\nb\nc\n"
@@ -30,6 +31,31 @@ BASE = b"a\nb\nc\n"
         # What a learning added is taken out of what grew since.
         (b"a\nnew\n", b"a\nnew\nlater\n", b"a\n", b"a\nlater\n"),
         (b"new\n", b"new\nlater\n", b"", b"later\n"),
+        # Also where the blank line in between is the later one's, or the one's that goes.
+        (b"a\n\nnew\n", b"a\n\nlater\n\nnew\n", b"a\n", b"a\n\nlater\n"),
+        (b"a\n\nnew\n", b"a\n", b"a\n\nlater\n\nnew\n", b"a\n\nlater\n"),
+        (b"new\n\nz\n", b"new\n\nlater\n\nz\n", b"z\n", b"later\n\nz\n"),
+        # Entries that begin alike.
+        (
+            b"## A\n\none\n\n## Z\n",
+            b"## A\n\none\n\n## A\n\ntwo\n\n## Z\n",
+            b"## A\n\nthree\n\n## A\n\none\n\n## Z\n",
+            b"## A\n\nthree\n\n## A\n\none\n\n## A\n\ntwo\n\n## Z\n",
+        ),
+        # A section that goes does not take along what stands behind it, nor an entry its neighbour.
+        (
+            b"# T\n\n## A\n- x\n",
+            b"# T\n",
+            b"# T\n\n## A\n- x\n\n## B\n- y\n",
+            b"# T\n\n## B\n- y\n",
+        ),
+        (b"# T\n- x\n- y\n", b"# T\n- x\n", b"# T\n- x\n- y\n- z\n", b"# T\n- x\n- z\n"),
+        (
+            b"## A\n- x\n- y\n",
+            b"## B\n- x\n- y\n",
+            b"## A\n- x\n- y\n- z\n",
+            b"## B\n- x\n- y\n- z\n",
+        ),
         # A last line without an end.
         (b"a\nb", b"a\nb", b"a\nb\nc", b"a\nb\nc"),
         (b"a\nb\n", b"a\nb\nmine", b"a\nb\ntheirs\n", b"a\nb\nmine\ntheirs\n"),
@@ -46,6 +72,47 @@ BASE = b"a\nb\nc\n"
 )
 def test_both_sides_are_there(base, ours, theirs, merged):
     assert merging.merge(base, ours, theirs) == merged
+
+
+SAFE = b"# T\n\n## Safe\n\n- x\n"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("base", "one", "other"),
+    [
+        # A section that one took out, and the other added to.
+        (SAFE + b"\n## Never\n\n- y\n", SAFE, SAFE + b"\n## Never\n\n- y\n- z\n"),
+        (
+            SAFE + b"\n## Never\n\ny\n\n## End\n",
+            SAFE + b"\n## End\n",
+            SAFE + b"\n## Never\n\ny\n\nz\n\n## End\n",
+        ),
+        (SAFE + b"\n## Never\n\n- y\n", SAFE, SAFE + b"\n## Never\n\n- y\n\n### More\n\n- z\n"),
+        (
+            SAFE + b"\n## Never\n\n- y\n\n## End\n",
+            SAFE + b"\n## End\n",
+            SAFE + b"\n## Never\n\n- y\n\nz\n\n## The end\n",
+        ),
+        # An entry that one took out, and the other said more of.
+        (b"- x\n- y\n", b"- x\n", b"- x\n- y\n  not here\n"),
+        # Another heading, and more right below it.
+        (b"## Do\n- x\n- y\n", b"## Never do\n- x\n- y\n", b"## Do\n- z\n- x\n- y\n"),
+        (b"## Do\n\n- x\n- y\n", b"## Never do\n\n- x\n- y\n", b"## Do\n\n- z\n- x\n- y\n"),
+        (b"## Do\n- x\n", b"## Never do\n- X\n", b"## Do\n- x\n- z\n"),
+    ],
+)
+def test_what_is_added_to_what_the_other_took_away_or_named_anew_is_refused(
+    base, one, other, turned
+):
+    with pytest.raises(CommitConflict):
+        merging.merge(base, *((other, one) if turned else (one, other)))
+
+
+def test_a_conflict_over_two_additions_has_each_line_once():
+    base, ours = b"# T\n## A\n- x\n\n- y\n", b"# T\n\n- y\n"
+    theirs = b"# T\n## A\n- x\n- p\n\n- q\n- y\n"
+    assert merging.partly(base, ours, theirs)[2] == theirs
 
 
 @pytest.mark.parametrize(
@@ -80,6 +147,46 @@ def test_hunks_lead_from_one_text_to_the_other(old, new):
     assert [*made, *before[done:]] == after
 
 
+@given(texts, texts)
+def test_an_addition_can_be_made_in_several_places(old, new):
+    before = merging.lines_of(old)
+    for hunk in merging.hunks(before, merging.lines_of(new)):
+        for start in range(len(before) + 1):
+            moved = line_diff.moved(before, hunk, start)
+            if moved is not None:
+                assert hunk.is_added
+                assert made(before, moved) == made(before, hunk)
+
+
+def made(before, hunk):
+    return [*before[: hunk.start], *hunk.lines, *before[hunk.end :]]
+
+
+@given(texts, texts, texts)
+def test_what_is_merged_in_part_is_what_is_merged_as_a_whole(base, ours, theirs):
+    parts = merging.partly(base, ours, theirs)
+    try:
+        merged = merging.merge(base, ours, theirs)
+    except CommitConflict:
+        assert not all(part == parts[0] for part in parts) or not ours.strip()
+        return
+    assert parts == (merged,) * 3
+
+
+def test_a_long_text_of_which_all_was_changed_is_compared_at_once():
+    """A search for every run that both have would take minutes."""
+    count = line_diff.WORK_MAX // 100
+    old, new = ([f"{name} {n // 2}\n".encode() for n in range(count)] for name in "ab")
+    old[::3] = new[::3] = [b"\n"] * len(old[::3])
+    begun = time.process_time()
+    (hunk,) = merging.hunks(old, new)
+    assert time.process_time() - begun < 2
+    assert (hunk.start, hunk.end) == (1, count - 1)
+    old[50:50] = [b"once\n"]
+    new[70:70] = [b"once\n"]
+    assert len(merging.hunks(old, new)) > 1
+
+
 @given(texts, texts, texts)
 def test_a_merge_has_what_each_side_says_or_is_refused(base, ours, theirs):
     assert merging.merge(base, base, theirs) == theirs
@@ -92,7 +199,7 @@ def test_a_merge_has_what_each_side_says_or_is_refused(base, ours, theirs):
     lines = merging.lines_of(merged)
     for side in (ours, theirs):
         for hunk in merging.hunks(merging.lines_of(base), merging.lines_of(side)):
-            assert set(hunk.lines) <= set(lines)
+            assert set(filter(bytes.strip, hunk.lines)) <= set(lines)
 
 
 @given(base=texts, ours=texts, theirs=texts)

@@ -41,6 +41,15 @@ def test_the_same_change_twice_is_one_proposal(waiting):
     assert waiting.count() == 1
 
 
+def test_one_whose_ref_leads_to_another_commit_by_now_is_none(waiting, git):
+    shown = waiting.make(EDITS, MESSAGE)
+    other = waiting.make(EDITS[:1], MESSAGE)
+    git("update-ref", proposals.PREFIX + shown, proposals.PREFIX + other)
+    with pytest.raises(UsageError, match=f"{shown} is no proposal that can be decided about"):
+        waiting.get(shown)
+    assert [one.id for one in waiting.all()] == [other]
+
+
 def test_a_file_that_is_to_be_removed_and_windows_line_ends(waiting):
     made = waiting.make([FileEdit(A, None, b"one\r\ntwo\r\n")], MESSAGE)
     (edit,) = waiting.get(made).edits

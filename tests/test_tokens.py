@@ -16,6 +16,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Mapping
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from hypothesis import strategies as st
 from splintr import Tokenizer
 
 from acontext_fs import tokens
+from acontext_fs.daemon import resources
 from acontext_fs.records import Message, Part
 
 VOCABULARY_SIZE = 199_998
@@ -192,6 +194,67 @@ def test_any_string_has_a_count(text):
 def test_long_runs_of_one_character_take_no_more_than_their_length():
     for text in ("a", " ", "\n", "=", "中", "<|"):
         assert 0 < tokens.count_text(text * 200_000) <= 2 * 200_000
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/rules.md", "acontext_fs/records.py"])
+@pytest.mark.parametrize("most", [50, 1000])
+def test_a_text_that_is_counted_in_pieces_has_the_same_count(name, most, pytestconfig, monkeypatch):
+    text = (pytestconfig.rootpath / name).read_text()
+    whole = tokens.count_text(text)
+    monkeypatch.setattr(tokens, "PIECE_CHARS_MAX", most)
+    monkeypatch.setattr(tokens, "_LOOK_BACK_CHARS", most)
+    assert len(list(tokens._pieces(text))) > len(text) // most
+    without_a_place = sum(not tokens._ENDS.search(piece) for piece in tokens._pieces(text))
+    assert whole <= tokens.count_text(text) <= whole + 2 * without_a_place
+
+
+SCRIPTS = {
+    "Latin": "abcXYZäßÉ'ıſ",
+    "Cyrillic": "абвгджзийАБВ",
+    "Greek": "αβγδςΣΩ",
+    "Arabic": "ابتثجحخد\u064b\u0651٣٤",
+    "Hebrew": "אבגד\u05b0\u05b7",
+    "Hindi": "कखगघहि\u094d\u093e१२",
+    "Thai": "กขคงจ\u0e31\u0e49๓",
+    "Korean": "가나다라한국",
+    "Japanese": "あいうカナー中文",
+    "Chinese": "的一是在不了，。",
+    "digits": "0123456789½௧Ⅳ①",
+    "marks": "e\u0301\u0308o\u20ddⒶ",
+    "emoji": "a😀👍🏽\u200d❤️1",
+    "signs": "x'’_-/\\\"{}<|>=\u00a0\u2028",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_in_every_script_pieces_have_the_count_of_the_whole(script, monkeypatch):
+    random = Random(1)
+    words = ("".join(random.choices(SCRIPTS[script], k=random.randint(1, 9))) for _ in range(6000))
+    text = "".join(word + random.choice((" ", ", ", ".\n", "/", "\t- ")) for word in words)
+    whole = tokens.count_text(text)
+    monkeypatch.setattr(tokens, "PIECE_CHARS_MAX", 500)
+    monkeypatch.setattr(tokens, "_LOOK_BACK_CHARS", 400)
+    assert len(list(tokens._pieces(text))) > 40
+    assert tokens.count_text(text) == whole
+
+
+WORDS = "abc X 中文 don't ' 's \" 1 ½ ٣ { / _ - <| дa र\u093f \u0301 한 Ⓐ ǅ 😀".split()
+
+
+@given(st.lists(st.sampled_from([*WORDS, " ", "\t", "\n", "\r\n"])))
+def test_a_text_is_cut_where_a_token_ends(words):
+    text = "".join(words)
+    cuts = [found.end() for found in tokens._ENDS.finditer(text)]
+    pieces = [text[a:b] for a, b in itertools.pairwise([0, *cuts, len(text)])]
+    assert sum(map(tokens.count_text, pieces)) == tokens.count_text(text)
+
+
+def test_a_run_of_many_letters_costs_little_memory():
+    tokens.count_text("x")
+    before = resources.resident_bytes()
+    count = tokens.count_text("x" * 3_000_000)
+    assert 3_000_000 / 8 <= count < 3_000_000 / 8 + 100
+    assert resources.resident_bytes() < before + 60_000_000
 
 
 def test_threads_that_come_first_together_count_the_same():

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acontext_fs import union_merge
+from acontext_fs import git_settings, union_merge
+from tests.conftest import run_git
 
 LINES = st.lists(st.integers(0, 5), max_size=6)
 SESSION = "spaces/default/sessions/s.jsonl"
@@ -47,8 +48,12 @@ def test_what_is_not_grown_from_the_base_is_left_to_git() -> None:
     assert union_merge.united(data(1), data(1, 2), data(1) + b"half") is None
 
 
-@pytest.mark.parametrize("path", [SESSION, "notes.txt"])
-def test_a_stash_that_is_popped_doubles_no_line_of_a_session(tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "is_there"), [(SESSION, True), ("notes.txt", True), (SESSION, False)]
+)
+def test_a_stash_that_is_popped_doubles_no_line_of_a_session(
+    tmp_path: Path, path: str, is_there: bool
+) -> None:
     def git(*arguments: str) -> None:
         who = ["-c", "user.name=p", "-c", "user.email=p@example.invalid"]
         subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
@@ -56,6 +61,8 @@ def test_a_stash_that_is_popped_doubles_no_line_of_a_session(tmp_path: Path, pat
     git("init", "-q")
     assert union_merge.install(tmp_path)
     assert not union_merge.install(tmp_path)
+    if not is_there:
+        git("config", "merge.union.driver", _without_program(tmp_path))
     (tmp_path / ".gitattributes").write_text("* merge=union\n")
     file = tmp_path / path
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -67,5 +74,11 @@ def test_a_stash_that_is_popped_doubles_no_line_of_a_session(tmp_path: Path, pat
     file.write_bytes(data(1, 2, 3, 21, 11, 12, 22))
     git("commit", "-qam", "meanwhile")
     git("stash", "pop")
-    doubled = data(11, 12) if path != SESSION else b""
+    doubled = b"" if path == SESSION and is_there else data(11, 12)
     assert file.read_bytes() == data(1, 2, 3, 21, 11, 12, 22) + doubled
+
+
+def _without_program(root: Path) -> str:
+    """The command that git runs, with a Python that is not there."""
+    command = run_git(root, "config", "merge.union.driver").strip()
+    return command.replace(git_settings.program("union_merge"), "/nowhere/python")

@@ -6,6 +6,7 @@ Data goes to stdout, everything else to stderr. Exit 0 done, 1 a clear error, 2 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -55,6 +56,8 @@ def cli(context: click.Context, store_path: str | None) -> None:
     Append lines to session files; a daemon turns them into tasks and skills and commits the result.
     """
     context.obj = store_path or os.environ.get("ACONTEXT_FS_STORE") or None
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":  # See no-color.org.
+        context.color = False
 
 
 for command in (
@@ -92,6 +95,7 @@ def main() -> None:
     try:
         if sys.stdout is None:
             raise UsageError("there is nowhere to print to: standard output is closed")
+        _print_anything()
         cli(prog_name="acontext-fs")
     except UsageError as error:
         sys.exit(_complain(error, 2))
@@ -99,6 +103,13 @@ def main() -> None:
         sys.exit(_complain(error, 1))
     except OSError as error:
         sys.exit(_complain(f"cannot write the output: {error.strerror or error}", 1))
+
+
+def _print_anything() -> None:
+    """Let what an encoding other than UTF-8 has no sign for be a question mark, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _complain(error: AcontextError | str, code: int) -> int:

@@ -36,6 +36,8 @@ def demo(into: str | None, fast: bool) -> None:
     from acontext_fs.errors import StoreError
 
     root = Path(into).resolve() if into else Path(tempfile.mkdtemp(prefix="acontext-demo-"))
+    if root.exists() and not root.is_dir():
+        raise StoreError(f"{root} is a file: the demo needs a folder of its own")
     if into and root.exists() and any(root.iterdir()):
         raise StoreError(f"{root} is not empty: the demo needs a folder of its own")
     setup.init(root)
@@ -141,11 +143,12 @@ def _print_learned(store: Store) -> None:
 
 def _print_commits(store: Store) -> None:
     from acontext_fs.history import History
+    from acontext_fs.tasks import named_lines
 
     click.echo(click.style("\nThe commits, newest first\n", bold=True))
     for commit in History(store.root).log():
         lines = commit.trailer("Acontext-Lines")
-        where = f"  (lines {lines})" if lines else ""
+        where = f"  ({named_lines(lines)})" if lines else ""
         click.echo(f"  {click.style(commit.id[:7], fg='yellow')}  {commit.subject}{where}")
 
 

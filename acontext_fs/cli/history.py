@@ -78,6 +78,11 @@ def review(
         raise UsageError("say which proposal: `acontext-fs review` lists them")
     store = wiring.open_store(store_path)
     proposals = Proposals(store.root, store.clock)
+    if store.commit and (accept or reject):
+        raise StoreError(
+            f"{store.root} is a bare repository: fetch refs/acontext/proposals/* into a clone, and "
+            "decide there"
+        )
     if accept or reject:
         chosen = proposals.get(proposal or "")
         reply = run.decide(store, chosen.id, timeout_seconds, accept=accept)
@@ -97,6 +102,8 @@ def review(
         show.table(("proposal", "day", "skill files", "what"), rows)
     else:
         show.note("no proposal waits")
+    for other in [] if proposal else proposals.foreign():
+        show.note(other)
 
 
 def _where(proposal: Proposal) -> str:

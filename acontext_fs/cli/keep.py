@@ -45,12 +45,16 @@ def doctor(
     if fix and as_json:
         raise UsageError("--fix and --json do not go together: --fix asks, and says what it does")
     store = wiring.open_store(context.obj)
+    if fix and store.commit:
+        raise StoreError(f"{store.root} is a bare repository, which is only read: mend a clone")
     chosen = [find_session(store, name) for name in sessions] or None
     found = _examined(store, chosen, quiet=as_json)
     if as_json:
         show.print_json([_finding_json(finding) for finding in found])
-    noun = "thing is" if len(found) == 1 else "things are"
-    show.note(f"{len(found)} {noun} not as they should be" if found else "nothing is wrong")
+    wrong = "1 thing is not as it should be"
+    if len(found) > 1:
+        wrong = f"{len(found):,} things are not as they should be"
+    show.note(wrong if found else "nothing is wrong")
     if fix and _fix(store, found, yes=yes):
         show.note("looking again:")
         found = _examined(store, chosen, quiet=False)
@@ -77,8 +81,6 @@ def _fix(store: Store, found: Sequence[Finding], *, yes: bool) -> int:
     from acontext_fs.owning import own
 
     several = {(f.mend, f.path if f.mend not in _AT_ONCE else ""): f for f in found if f.mend}
-    if store.commit:
-        raise StoreError(f"{store.root} is a bare repository, which is only read: mend a clone")
     if not several:
         show.note("nothing of it can be mended without you" if found else "nothing is to be mended")
         return 0
@@ -113,7 +115,8 @@ def _finding_json(finding: Finding) -> dict[str, object]:
 
 def _print_finding(finding: Finding) -> None:
     line = f":{finding.line}" if finding.line else ""
-    click.echo(show.plain(f"{finding.kind:10} {finding.path}{line}: {finding.text}"))
+    said = finding.text.removeprefix(finding.path).removeprefix(",").strip()
+    click.echo(show.plain(f"{finding.kind:10} {finding.path}{line}: {said}"))
     click.echo(show.plain(f"{'':10} -> {finding.remedy}"))
 
 

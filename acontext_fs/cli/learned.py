@@ -19,6 +19,7 @@ CHANGES_LISTED_MAX = 6
 """So many changed files of a commit are named in its row; of more, how many."""
 DIFF_CHARS_MAX = 200_000
 """So much of one commit's diff is printed."""
+KINDS = ("archive", "tasks", "skills", "undo")
 _SKILLS = ":(glob)spaces/*/skills/**"
 
 
@@ -59,6 +60,8 @@ def skills(
                 text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
                 click.echo(f"== {show.visible(path)}\n{show.visible(text)}")
     else:
+        if not rows:
+            show.note(f"no skill is there; spaces: {', '.join(store.source.space_names()) or '-'}")
         show.table(
             ("skill", "files", "description"),
             [(f"{name}.{one.folder}", len(own), one.description) for name, one, own in rows],
@@ -88,7 +91,7 @@ def _skill_json(
 
 @click.command(short_help="What was learned and tracked, and from where.")
 @click.argument("session", required=False, metavar="[SESSION]")
-@click.option("--kind", type=click.Choice(["archive", "tasks", "skills"]), help="Only this kind.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only this kind.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--diff", "-p", "as_diff", is_flag=True, help="With the lines of skills it changed.")
 @show.json_option
@@ -96,13 +99,14 @@ def _skill_json(
 def log(store_path: str | None, /, session: str | None, as_json: bool, **options: Any) -> None:
     """Print the store's commits, newest first, with the sessions and lines they come from.
 
-    Of a learning also the files of skills it changed, with the numbers of added and removed lines.
-    With --diff characters that cannot be seen are printed like <U+202E>.
+    Kinds: `skills` is a learning, `undo` takes one back, `tasks` notes what was read, `archive`
+    holds transcripts; commits of people have none. Of the first two also the files of skills they
+    changed, with the numbers of added and removed lines. With --diff characters that cannot be seen
+    are printed like <U+202E>.
     """
     store = wiring.open_store(store_path)
     found = _chosen(store, session, options["kind"], options["limit"])
-    learned = [c.id for c in found if c.trailer("Acontext-Kind") == "skills"]
-    changes = changed_lines(store, learned)
+    changes = changed_lines(store, [c.id for c in found if kind_of(c) in ("skills", "undo")])
     if as_json:
         paths = store.revisions.changed_paths
         diffs = {c.id: _diff(store, c) for c in found} if options["as_diff"] else {}
@@ -120,15 +124,23 @@ def log(store_path: str | None, /, session: str | None, as_json: bool, **options
 def _chosen(store: Store, session: str | None, kind: str | None, limit: int) -> list[Commit]:
     from acontext_fs.store import find_session
 
-    place = str(find_session(store, session).place) if session else None
+    names = {str(find_session(store, session).place)} if session else set()
     found: list[Commit] = []
     for commit in store.revisions.log():
-        wanted = kind is None or commit.trailer("Acontext-Kind") == kind
-        if wanted and (place is None or place in commit.trailers.get("Acontext-Session", ())):
+        is_of = bool(names.intersection(commit.trailers.get("Acontext-Session", ())))
+        if is_of:
+            names.update(commit.trailers.get("Acontext-Was", ()))  # What it was called before.
+        if (kind is None or kind_of(commit) == kind) and (is_of or not session):
             found.append(commit)
             if len(found) >= limit:
                 break
     return found
+
+
+def kind_of(commit: Commit) -> str:
+    """What a commit of ours is, to who reads the log; "" for one of a person."""
+    is_undo = "Acontext-Undoes" in commit.trailers
+    return "undo" if is_undo else commit.trailer("Acontext-Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +201,7 @@ def _row(commit: Commit, changes: Sequence[Change]) -> tuple[object, ...]:
     return (
         commit.id[:7],
         f"{commit.when[:19]}Z",
-        commit.trailer("Acontext-Kind"),
+        kind_of(commit),
         " ".join(commit.trailers.get("Acontext-Session", ())[:3]),
         commit.trailer("Acontext-Lines"),
         show.one_line(commit.subject, 200),
@@ -218,11 +230,13 @@ def _print_diff(store: Store, commit: Commit) -> None:
 
 
 def _heading(commit: Commit) -> Iterator[str]:
+    from acontext_fs.tasks import named_lines
+
     sessions = ", ".join(commit.trailers.get("Acontext-Session", ())[:3])
     lines = commit.trailer("Acontext-Lines")
-    yield f"commit {commit.id}  {commit.when[:19]}Z"
+    yield f"commit {commit.id}  {commit.when[:19]}Z  {kind_of(commit)}".rstrip()
     if sessions:
-        yield f"from {sessions}{f', lines {lines}' if lines else ''}"
+        yield f"from {sessions}{f', {named_lines(lines)}' if lines else ''}"
     yield show.one_line(commit.subject, 200)
 
 

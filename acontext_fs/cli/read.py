@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from acontext_fs.status import SessionStatus, StoreStatus
     from acontext_fs.store import Session, Store
 
+NAMED_MAX = 5
+"""So many of the proposals, of the failed and of the rejected learnings are named by `status`."""
+
 
 @click.command(short_help="What is pending, running, failed or held, and why.")
 @click.argument("session", required=False, metavar="[SESSION]")
@@ -74,10 +77,37 @@ def _print_store(store: Store, found: StoreStatus) -> None:
         click.echo(f"not read {show.plain(what)}")
     for what in found.skills:
         click.echo(f"skill    {show.plain(what)}; learners leave it alone")
+    for line in [] if store.commit else _waiting_for_a_person(found):
+        click.echo(line)
     for level in found.budgets:
         said = budgets.sentence(level)
         if said and (level.name != "tokens" or options.uses_model):
             click.echo(f"limit    {said}")
+
+
+def _waiting_for_a_person(found: StoreStatus) -> list[str]:
+    """What is not learned until a person says so, in a line each, with the command that does."""
+    proposed = [
+        f"proposal {show.one_line(what, 60)}: `acontext-fs review {name}` shows it"
+        for name, what in found.proposals.items()
+    ]
+    failed, rejected = [], []
+    for session in found.sessions:
+        for one in session.unlearned:
+            name = f"{session.place}#{one.order}"
+            why = show.one_line(one.reason, 60)
+            if one.status == "failed":
+                again = f"`acontext-fs learn {session.place}` tries again"
+                failed.append(f"failed   learning from {name} ({why}): {again}")
+            else:
+                again = f"`acontext-fs learn --again {name}` learns it"
+                rejected.append(f"rejected {name} ({why}): {again}")
+    lines = []
+    for kind, more in ((proposed, "review"), (failed, "status SESSION"), (rejected, "tasks")):
+        lines += kind[:NAMED_MAX]
+        if len(kind) > NAMED_MAX:
+            lines.append(f"{'':9}and {len(kind) - NAMED_MAX} more: `acontext-fs {more}`")
+    return lines
 
 
 def _status_row(one: SessionStatus) -> tuple[object, ...]:
@@ -152,6 +182,7 @@ def sessions(store_path: str | None, /, as_json: bool, **options: Any) -> None:
         options["project"],
         None if since is None else moment(since, store.clock.now()),
     )
+    wiring.check_settings(store)
     with store.index() as index:
         found = session_list.rows_of(index, filters)
         if as_json:
@@ -190,6 +221,7 @@ def messages(
 
     Times are UTC. What a shape cannot hold (docs/conversions.md) is named on stderr.
     """
+    from acontext_fs.errors import SessionError
     from acontext_fs.store import find_session
 
     found = find_session(wiring.open_store(store_path, at), session)
@@ -197,11 +229,17 @@ def messages(
         show.print_json(_converted(found, format_name or "acontext"))
         return
     _print_conversation(found, options)
-    if before := found.progress().facts.get("continues"):
+    try:
+        before = found.progress().facts.get("continues")
+    except SessionError as error:
+        show.note(f"what it continues is not known: {error}")
+        return
+    if before:
         show.note(f"its beginning is in session {show.plain(str(before))}")
 
 
 def _print_conversation(session: Session, options: dict[str, Any]) -> None:
+    from acontext_fs import sessions as sessions_of
     from acontext_fs.cli.conversation import View, conversation
 
     def blob_bytes(name: str) -> int | None:
@@ -217,7 +255,8 @@ def _print_conversation(session: Session, options: dict[str, Any]) -> None:
         tail=options["tail"],
         blob_bytes=blob_bytes,
     )
-    for text, look in conversation(session.records(), view):
+    records = sessions_of.read(session.store.source, session.place, lenient=True)
+    for text, look in conversation(records, view):
         click.echo(click.style(text, **{look: True}) if look else text)
 
 
@@ -227,8 +266,10 @@ def _converted(session: Session, format_name: Any) -> list[dict[str, Any]]:
     from acontext_fs.store import public_ids
     from acontext_fs.transcripts import load
 
-    found = load(session.store.source, session.place)
-    if format_name == "acontext":
+    # Only our own shape tells what became of a message.
+    is_ours = format_name == "acontext"
+    found = load(session.store.source, session.place, lenient=not is_ours)
+    if is_ours:
         items = json_shapes.messages(
             found.messages,
             session_id=public_ids(session.store)[session.place],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from acontext_fs.daemon.gate import Event
     from acontext_fs.requests import Action, Reply
     from acontext_fs.settings import Settings
-    from acontext_fs.store import Store
+    from acontext_fs.store import Session, Store
 
 
 INSIST_SECONDS = 10.0
@@ -38,17 +38,53 @@ def init(store_path: str | None, path: str | None) -> None:
     """Make PATH (default: --store, else the current directory) a store.
 
     Makes a git repository if there is none, and commits the settings file, the git attributes and a
-    first space with two skills. What is there already is left as it is.
+    first space with two skills, and tells git which programs of ours to run. What is there already
+    is left as it is.
     """
-    from acontext_fs import setup
+    from acontext_fs import layout, setup
 
     root = Path(path or store_path or ".").resolve()
     if root.exists() and not root.is_dir():
         raise StoreError(f"{root} is a file: a store is a folder, so name another place")
+    was_store = (root / layout.SETTINGS_FILE).exists()
+    before = _untold(root)
     written = setup.init(root)
     for inside in written:
         click.echo(f"wrote {inside}")
-    show.note(f"{root} is {'now a store' if written else 'a store already'}")
+    after = _untold(root)
+    for why in filter(None, after.values()):
+        show.note(why)
+    if not was_store:
+        show.note(f"{root} is now a store")
+        return
+    news = [text for kind, text in _TOLD.items() if kind in before and kind not in after]
+    for text in news:
+        show.note(f"set up {text}")
+    done = "what was missing is there now" if written or news else "nothing was missing"
+    show.note(f"{root} is a store already; {done}")
+
+
+_TOLD = {
+    "filter": "the filter that takes secrets out of what git stores",
+    "merge": "the merges of what two machines wrote",
+    "hook": "the hooks that tell the daemon of a `git commit` that is open",
+}
+"""What git is told to run, by the kind of finding that says it was not."""
+
+
+def _untold(root: Path) -> dict[str, str]:
+    """What git is not told to run in the repository at `root`, and why."""
+    from acontext_fs.checks_store import of_git
+    from acontext_fs.store import Store
+
+    if not (root / ".git").exists():
+        return dict.fromkeys(_TOLD, "")
+    found: dict[str, str] = {}
+    for finding in of_git(Store(root)):
+        kind = "merge" if finding.path == ".git/config" and finding.kind == "git" else finding.kind
+        if kind in _TOLD:
+            found[kind] = finding.text
+    return found
 
 
 @click.command(short_help="Run the daemon until Ctrl-C.")
@@ -161,9 +197,24 @@ def _process(
     from acontext_fs.store import find_session
 
     store = wiring.open_store(store_path)
-    paths = [find_session(store, name).place.session_path for name in names]
+    chosen = [find_session(store, name) for name in names]
+    paths = [session.place.session_path for session in chosen]
     _do_or_ask(store, action, paths, failed, timeout_seconds)
     show.note("done")
+    if action == "learn":
+        _note_unread(store, chosen or None)
+
+
+def _note_unread(store: Store, chosen: list[Session] | None) -> None:
+    """Tasks are made of lines that were read: what waits to be read was not learned from."""
+    from acontext_fs import status
+
+    unread = [one for one in status.of_store(store, chosen).sessions if one.pending_lines]
+    lines = sum(one.pending_lines for one in unread)
+    if lines:
+        where = str(unread[0].place) if len(unread) == 1 else f"{len(unread)} sessions"
+        noun = "line is" if lines == 1 else "lines are"
+        show.note(f"{lines} {noun} not read yet, in {where}: `acontext-fs flush` reads what is new")
 
 
 def _do_or_ask(

@@ -118,11 +118,15 @@ def table(
     """Aligned columns on stdout; drawn by rich on a terminal, plain otherwise.
 
     On a terminal the column `flexible` is cut to what the others, each on one line, leave to it;
-    without one, cells are folded.
+    without one, cells are folded, and where they would be too narrow to read, each row is printed
+    as a list of what is in it.
     """
     headings = [plain(heading) for heading in headings]
     shown = [[plain(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
+        if flexible is None and terminal_cells() < COLUMN_CELLS_MIN * len(headings):
+            _list(headings, shown)
+            return
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
@@ -140,6 +144,19 @@ def table(
         return
     for row in [list(headings), *shown]:
         click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+
+
+COLUMN_CELLS_MIN = 10
+"""A folded column of fewer cells is not readable."""
+
+
+def _list(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    width = max(map(cells, headings))
+    for row in rows:
+        for heading, cell in zip(headings, row, strict=True):
+            if cell:
+                click.echo(f"{click.style(heading.ljust(width), bold=True)}  {cell}")
+        click.echo()
 
 
 @contextmanager

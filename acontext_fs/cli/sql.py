@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acontext_fs.cli import show, wiring
+from acontext_fs.cli.phases import counted
 from acontext_fs.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -145,8 +146,8 @@ def index(store_path: str | None, rebuild: bool, check: bool, as_json: bool) -> 
     if as_json:
         show.print_json(value)
     else:
-        size = f"{summary.size_bytes / 1e6:.1f} MB in {summary.layers} layers"
-        click.echo(f"{found} sessions, {told} messages, {size}")
+        size = f"{summary.size_bytes / 1e6:.1f} MB in {counted(summary.layers, 'layer')}"
+        click.echo(f"{counted(found, 'session')}, {counted(told, 'message')}, {size}")
         if check and not problems:
             click.echo("the same as an index built from nothing")
     if problems:
@@ -168,6 +169,7 @@ def _check(store: Store, opened: Index) -> list[str]:
 def _opened(store: Store, *, anew: bool = False) -> Index:
     from acontext_fs.index.index import Index
 
+    wiring.check_settings(store)
     opened = Index.open(store, anew=anew)
     with show.counted("sessions indexed") as done:
         opened.refresh(report=done)

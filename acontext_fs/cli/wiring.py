@@ -40,6 +40,17 @@ def load_settings(store: Store, **flags: object) -> Settings:
     return _settings(store, os.environ, flags)
 
 
+def check_settings(store: Store) -> None:
+    """See that the settings can be read: an index leaves sessions out that cannot be searched for
+    secrets, and an answer without them would look like a whole one.
+
+    Raises:
+        SettingsError: one of them is wrong.
+    """
+    if not store.commit:  # What git has was cleaned before it got there.
+        load_settings(store)
+
+
 def rules_settings(store: Store) -> Settings:
     """The store's settings as if no model were configured anywhere."""
     return _settings(store, {})

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from acontext_fs import skills, transcripts
 from acontext_fs.commits import REVERTS
-from acontext_fs.errors import AcontextError
+from acontext_fs.errors import AcontextError, SettingsError
 from acontext_fs.index import rows as made
 from acontext_fs.index import units
 from acontext_fs.index.units import HeadFiles
@@ -56,12 +56,18 @@ class Deriver:
 
         None when it cannot be read: it vanished, or nobody may read it. With `keep` the parsed
         session is kept for the next time.
+
+        Raises:
+            SettingsError: which secrets are taken out cannot be known; an answer without the
+                sessions would look like a whole one.
         """
         space = units.space_of_skills(name)
         try:
             if space is not None:
                 return self._skills(name, space, number, known)
             return self._session(name, number, known, keep=keep)
+        except SettingsError:
+            raise
         except AcontextError:
             return None
 

@@ -160,7 +160,7 @@ def plant_commits(store, git):
 def plant_proposal(store):
     path = "spaces/default/skills/mine/SKILL.md"
     change = FileEdit(path, f"# Mine\n{EVIL}\n".encode(), f"# Mine\n+{EVIL}\n".encode())
-    message = f"subject {EVIL}\n\nbody {EVIL}\n\nAcontext-Session: {EVIL}\n"
+    message = f"subject {EVIL}\n\nbody {EVIL}\n\nAcontext-Kind: skills\nAcontext-Session: {EVIL}\n"
     Proposals(store.root, store.clock).make([change], message)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
 
+from acontext_fs.commits import FileEdit, message_of
+from acontext_fs.history import History
 from acontext_fs.owning import own
 from acontext_fs.store import Store
 from tests.cli.conftest import is_clear
@@ -46,12 +49,49 @@ def test_undo_says_what_it_took_back_and_how_to_lift_that(run, learned, git) -> 
     assert "learn --again" in run("undo", "HEAD", code=1).err
     assert git("rev-parse", "HEAD") == head
 
+    head = git("rev-parse", "--short=7", "HEAD").strip()
+    row = run("log", "--kind", "undo").out.rstrip("\n").split("\n")[1:]
+    assert [line.split("\t")[0::2] for line in row] == [[head, "undo", "", row[0].split("\t")[6]]]
+    assert ".md +0 -" in row[0].split("\t")[6]
+    assert head not in run("log", "--kind", "tasks").out
+    named = "rejected default/s#1 (reverted: "
+    assert named in run("status").out
+    assert "`acontext-fs learn --again default/s#1` learns it\n" in run("status").out
+
     tasks = run("tasks", "s", "--json").json
     assert [one["learning"]["status"] for one in tasks] == ["rejected", "learned", "learned"]
     done = run("learn", "--again", "s#1")
     assert done.out.startswith("default/s#1 learned: ")
     assert "Learn task 1 of default/s again" in git("log", "--format=%s")
     assert git("status", "--porcelain") == ""
+
+
+def test_what_took_back_preferences_is_brought_back_by_git(run, learned, store) -> None:
+    trailers = {
+        "Acontext-Kind": "tasks",
+        "Acontext-Task": "386443fd-3cad",
+        "Acontext-Preference": "06193de2d3",
+        "Acontext-Undoes": learned,
+    }
+    edit = FileEdit("spaces/default/skills/x/x.md", b"x\n")
+    undo = History(store.root).commit([edit], message_of("Undo: Note it", "", trailers))
+    said = run("undo", undo, code=1).err
+    assert f"`git revert {undo[:10]}` brings back what it took" in said
+    assert "learn --again" not in said
+
+
+def test_what_somebody_is_changing_is_not_taken_back_and_it_is_said_what_to_do(
+    run, learned, store, git, monkeypatch
+) -> None:
+    from acontext_fs.cli import run as running
+
+    monkeypatch.setattr(running, "INSIST_SECONDS", 0.1)
+    path = next((store.root / "spaces/default/skills/daily-logs").glob("2*.md"))
+    path.write_text("all anew\n")
+    os.utime(path, (1_700_000_000, 1_700_000_000))  # Not in this moment.
+    said = run("undo", learned, code=1).err
+    assert "nothing was taken back: if you changed that file, commit it and try again" in said
+    assert path.read_text() == "all anew\n"
 
 
 def test_a_task_is_named_by_the_beginning_of_its_id(run, learned) -> None:

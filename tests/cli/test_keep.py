@@ -56,7 +56,7 @@ def test_findings_are_printed_and_counted(run, daemon):
     lines = done.out.split("\n")
     assert lines[0].startswith("damage     spaces/default/sessions/a.jsonl:3: not one JSON object")
     assert lines[1].startswith("           -> nothing is lost")
-    assert done.err == "1 thing is not as they should be\n"
+    assert done.err == "1 thing is not as it should be\n"
     (found,) = run("doctor", "--json", "a", code=1).json
     assert (found["kind"], found["line"]) == ("damage", 3)
     assert run("doctor", "b").out == ""

@@ -8,6 +8,7 @@ import pytest
 from acontext_fs.cli import show
 from acontext_fs.commits import FileEdit, message_of
 from acontext_fs.history import History
+from tests.cli.conftest import is_clear
 
 ASKED = {"role": "user", "content": "Please fix the test."}
 
@@ -210,6 +211,28 @@ def test_the_log_as_json_and_as_text(run, session, git):
     assert len(run("log", "--limit", "1", "--json").json) == 1
 
 
+@pytest.mark.parametrize("command", ["sessions", "search x", "sql select(1)", "index"])
+def test_no_answer_is_given_without_what_broken_settings_hide(run, session, store, command):
+    store.layout.settings.write_text("llm_simple_model = [\n")
+    done = run(*command.split(), code=1)
+    assert is_clear(done)
+    assert "acontext.toml is not valid TOML" in done.err
+
+
+def test_a_damaged_file_is_described_in_words(run, session, store):
+    run("flush")
+    store.layout.path(session.place.progress_path).write_text("{}")
+    assert "is not a progress file ('read' is missing)" in run("messages", "s").err
+    store.layout.path(session.place.progress_path).write_text('{"x')
+    said = run("doctor", code=1).out
+    assert f"progress   {session.place.progress_path}: is not a progress file (un" in said
+
+
+def test_skills_of_a_space_that_is_not_there(run):
+    done = run("skills", "--space", "nowhere")
+    assert done.err == "no skill is there; spaces: default\n"
+
+
 def test_the_log_finds_what_lies_behind_many_other_commits(run, store):
     history = History(store.root)
     old = message_of("Old", "", {"Acontext-Kind": "skills", "Acontext-Session": "default/s"})
@@ -227,7 +250,7 @@ def test_status_as_json_and_as_text(run, session, store):
     assert set(found) == {
         *("daemon", "waiting", "extractor", "tokens_today", "tokens_per_day"),
         *("not_captured", "misplaced", "sessions", "budgets", "skills"),
-        *("notices", "rescued"),
+        *("notices", "rescued", "proposals"),
     }
     (one,) = found["sessions"]
     assert (one["space"], one["session_id"], one["path"]) == (

@@ -46,8 +46,23 @@ def test_init_says_what_it_wrote_and_the_second_time_nothing(run, tmp_path):
     assert "wrote acontext.toml\n" in done.out
     assert f"{root} is now a store" in done.err
     done = run("init", str(root))
-    assert (done.out, done.err) == ("", f"{root} is a store already\n")
+    assert (done.out, done.err) == ("", f"{root} is a store already; nothing was missing\n")
     assert run_git(root, "status", "--porcelain") == ""
+
+
+def test_init_says_what_it_did_to_a_clone(run, store, tmp_path, git):
+    git("clone", "-q", str(store.root), str(tmp_path / "clone"))
+    done = run("init", str(tmp_path / "clone"))
+    assert done.out == ""
+    *told, last = done.err.rstrip("\n").split("\n")
+    assert [line.split(" that ")[0] for line in told] == [
+        "set up the filter",
+        "set up the merges of what two machines wrote",
+        "set up the hooks",
+    ]
+    assert last == f"{tmp_path / 'clone'} is a store already; what was missing is there now"
+    git("config", "core.hooksPath", "/nowhere/at/all", at=tmp_path / "clone")
+    assert "/nowhere/at/all" in run("init", str(tmp_path / "clone")).err
 
 
 def test_init_refuses_a_file_and_the_inside_of_another_repository(run, tmp_path, store):
@@ -89,12 +104,13 @@ def test_the_whole_story_from_an_empty_folder_to_tasks_skills_and_commits(tmp_pa
 
 
 def test_flush_and_learn_of_one_session_leave_the_others_pending(run, monkeypatch):
-    monkeypatch.setenv(TTL, "0.2")
+    monkeypatch.setenv(TTL, "60")
     run("append", "a", stdin=STORY)
     run("append", "b", stdin=STORY)
     run("flush", "a")
     states = {s["session_id"]: s["state"] for s in run("status", "--json").json["sessions"]}
     assert states == {"a": "done", "b": "pending"}
+    monkeypatch.setenv(TTL, "0.2")
     run("learn", "b")
     run("flush")
     assert {s["state"] for s in run("status", "--json").json["sessions"]} == {"done"}
@@ -105,6 +121,18 @@ def test_flush_with_nothing_to_do_makes_no_commit(run, git):
     assert run("flush").err == "done\n"
     assert run("learn").err == "done\n"
     assert git("rev-parse", "HEAD") == head
+
+
+def test_learn_says_what_it_has_not_read(run):
+    run("append", "a", "-m", "Fix x.py. I like short answers.")
+    said = run("learn").err.split("\n")[-3:]
+    text = "1 line is not read yet, in default/a: `acontext-fs flush` reads what is new"
+    assert said == ["done", text, ""]
+    run("append", "b", "-m", "Fix y.py.")
+    assert "2 lines are not read yet, in 2 sessions:" in run("learn").err
+    assert "in default/b:" in run("learn", "b").err
+    assert run("flush").err.endswith("done\n")
+    assert run("learn").err == "done\n"
 
 
 def test_flush_waits_for_a_person_who_merges_and_says_so(run, store, git):

@@ -77,7 +77,8 @@ class Daemon:
 
     def git(self, *arguments: str) -> str:
         ticks = gitlock.ticks_since_boot()
-        while "merge" in arguments and ticks and gitlock.ticks_since_boot() == ticks:
+        merges = not {"merge", "pull", "rebase"}.isdisjoint(arguments)
+        while merges and ticks and gitlock.ticks_since_boot() == ticks:
             time.sleep(0.001)  # A merge that begins in the moment of a commit of ours gives way.
         done = subprocess.run(
             ["git", "-c", "user.name=p", "-c", "user.email=p@example.invalid", *arguments],

@@ -1,121 +1,46 @@
-"""Everything that could run short has a maximum: each is reached here, and told of."""
+"""What could run short: how it is counted, eased and told. That each maximum is reached, and holds,
+is in test_budgets_reached.py.
+"""
 
 from __future__ import annotations
 
 import gc
 import json
-import os
-import resource
-import subprocess
+import re
 import sys
-import threading
-from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from acontext_fs import budgets, requests, sessions, status
+from acontext_fs import budgets, durable, proposals, rescued, sessions, status
 from acontext_fs.budgets import Level
 from acontext_fs.cli import cli
 from acontext_fs.clock import SystemClock
-from acontext_fs.daemon import briefs, gauges, pace, pipeline, resources, room, service, watch
+from acontext_fs.daemon import (
+    attempts,
+    briefs,
+    gauges,
+    pace,
+    pipeline,
+    resources,
+    room,
+    service,
+    watch,
+)
 from acontext_fs.daemon.budget import Budget
-from acontext_fs.daemon.extract.rules import RulesExtractor
 from acontext_fs.daemon.gauges import Gauges, Queues
-from acontext_fs.daemon.work import Inline, Workers
-from acontext_fs.errors import ModelUnavailable
 from acontext_fs.layout import SessionPlace
-from acontext_fs.lesson import Skip
 from acontext_fs.owning import own
-from acontext_fs.records import Extraction, ExtractWork, LearnWork, Record
+from acontext_fs.records import Record
 from acontext_fs.source import Source
 from acontext_fs.store import Store
 from tests.api.conftest import serve
 from tests.daemon.harness import Daemon, agent, rules_workers, user
+from tests.daemon.scripted import Later, Model, fill
 
 NOTHING = Queues(hints=0, requests=0, folders=0)
 HOUR_SECONDS = 3600
-
-
-class Model:
-    """A model that reads as the rules engine does, while it is not dead."""
-
-    name = "scripted"
-
-    def __init__(self) -> None:
-        self.is_dead = False
-        self.calls = 0
-        self.batches: list[tuple[str, int]] = []
-        self.rules = RulesExtractor()
-
-    def extract(self, work: ExtractWork) -> Extraction:
-        self.calls += 1
-        if self.is_dead:
-            raise ModelUnavailable("nothing answers at http://m")
-        self.batches.append((work.session_id, work.messages[0].line))
-        return self.rules.extract(work)
-
-    def distill(self, work: LearnWork) -> Skip:
-        self.calls += 1
-        return Skip("nothing to learn")
-
-    def learn(self, work: LearnWork, lesson: object) -> Skip:
-        raise AssertionError("nothing was distilled")
-
-    def workers(self, executor: Executor | None = None) -> Workers:
-        return Workers(self, self, self, executor or Inline(), 4, uses_model=True)
-
-
-class Later(Executor):
-    """Keeps jobs until they are let go, as a slow model does; counts how many there are at once."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[Future[Any], Any, Any]] = []
-        self.most = 0
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.waiting.append((future, fn, args))
-        self.most = max(self.most, len(self.waiting))
-        return future
-
-    def let_go(self) -> None:
-        waiting, self.waiting = self.waiting, []
-        for future, fn, args in waiting:
-            try:
-                future.set_result(fn(*args))
-            except ModelUnavailable as error:
-                future.set_exception(error)
-
-
-def level(daemon: Daemon, name: str, queues: Queues = NOTHING) -> Level:
-    # The process that runs the tests grows with them: that is not the daemon's memory.
-    found = Gauges(daemon.service.pipeline, memory_bytes_max=1 << 40)
-    found.measure(queues)
-    return next(one for one in found.levels if one.name == name)
-
-
-def fill(daemon: Daemon, sessions: int, batches: int) -> None:
-    for number in range(sessions):
-        lines = [
-            line
-            for batch in range(batches)
-            for line in (
-                user(f"Please build part {batch} of {number}."),
-                *(agent(f"step {n}") for n in range(31)),
-            )
-        ]
-        daemon.write(*lines, session=f"s{number:03}")
-
-
-# -- a model that is dead for a day ----------------------------------------------------------------
-
-
-def pass_time(daemon: Daemon, seconds: int, step: int = 60) -> None:
-    for _ in range(0, seconds, step):
-        daemon.service.turn()
-        daemon.clock.advance(step)
 
 
 def allocated() -> int:
@@ -205,29 +130,6 @@ def test_a_model_that_was_away_is_asked_by_one_until_it_answers(tmp_path: Path) 
 # -- one by one ------------------------------------------------------------------------------------
 
 
-def test_commits_of_ten_seconds_have_a_maximum(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pace, "AT_ONCE_MAX", 6)
-    daemon = Daemon(tmp_path / "store")
-    for number in range(20):
-        daemon.write(user(f"Please build part {number}."), agent("Done."), session=f"s{number}")
-    daemon.turn()
-    daemon.clock.advance(9)
-    made = []
-    for _ in range(120):
-        daemon.turn()
-        made.append(len(daemon.kinds()))
-        daemon.clock.advance(1)
-    in_ten_seconds = [after - before for before, after in zip(made, made[10:], strict=False)]
-    assert max(in_ten_seconds) <= 6 + pipeline.FINISHED_MAX
-    assert made[0] < 20 <= made[-1]
-    assert made[1] == made[8]  # It waits.
-    assert all(len(daemon.tasks(f"s{number}")) == 1 for number in range(20))
-    assert not daemon.service.pipeline.roster.active()
-    daemon.check_clean()
-
-
 def test_a_minute_of_commits_is_forgotten_after_a_minute(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path / "store")
     found = pace.Pace(daemon.clock)
@@ -240,47 +142,9 @@ def test_a_minute_of_commits_is_forgotten_after_a_minute(tmp_path: Path) -> None
     assert found.wait_seconds() == 0
     daemon.clock.advance(pace.MINUTE_SECONDS)
     assert found.a_minute() == 0
-    assert pace.AT_ONCE_MAX * 6 + pipeline.FINISHED_MAX + pipeline.HELD_MAX <= (
-        pace.COMMITS_A_MINUTE_MAX
-    )
-
-
-def test_long_lines_are_read_ahead_up_to_so_many_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room, "AHEAD_BYTES_MAX", 1_000_000)
-    model = Model()
-    model.is_dead = True
-    daemon = Daemon(tmp_path / "store", model.workers())
-    for number in range(20):
-        daemon.write(user("Build it. " + "x " * 50_000), session=f"s{number:02}")
-    pass_time(daemon, 1200)
-    found = level(daemon, "bytes_ahead")
-    assert found.maximum == 1_000_000
-    assert found.maximum <= found.used < found.maximum + 110_000
-    assert found.since
-    assert budgets.sentence(found).startswith("bytes_ahead 1 MiB of 1 MiB since")
-    model.is_dead = False
-    daemon.settle(600)
-    assert all(daemon.session(f"s{number:02}").progress.cursor.line == 1 for number in range(20))
-
-
-def test_what_is_kept_is_archived_at_its_maximum(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = Model()
-    model.is_dead = True
-    daemon = Daemon(tmp_path / "store", model.workers())
-    daemon.write(user("Build it. " + "x " * 50_000))
-    daemon.settle(20)
-    assert level(daemon, "kept").used == 0
-    daemon.write(agent("y" * 20_000))
-    daemon.turn()
-    assert 20_000 < level(daemon, "kept").used < 21_000
-    monkeypatch.setattr(room, "KEPT_BYTES_MAX", 20_000)
-    daemon.turn()
-    assert level(daemon, "kept").used == 0
-    assert daemon.in_git() == daemon.path().read_bytes()
+    # What is finished when a pause ends is committed at once, and what a person held up too.
+    ten_seconds = pace.AT_ONCE_MAX + pipeline.FINISHED_MAX
+    assert 6 * ten_seconds + pipeline.HELD_MAX <= pace.COMMITS_A_MINUTE_MAX
 
 
 def test_memory_that_is_short_is_done_with_and_all_goes_on(tmp_path: Path) -> None:
@@ -324,115 +188,9 @@ def test_transcripts_are_taken_in_slowly_while_memory_is_short(tmp_path: Path) -
     assert len(turns) == 10 / service.STRAINED_SECONDS
 
 
-def test_open_files_are_counted_and_those_that_need_not_be_are_refused(tmp_path: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = resources.open_files()
-    assert used is not None
-    opened = []
-    try:
-        limit = used + resources.OPEN_FILES_SPARE + 10
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, before[1]))
-        while resources.may_keep_open() and len(opened) < 100:
-            opened.append(os.open(tmp_path, os.O_RDONLY))
-        found = level(Daemon(tmp_path / "store"), "open_files")
-    finally:
-        for one in opened:
-            os.close(one)
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert len(opened) == 10
-    assert found.used >= found.maximum == used + 10
-    assert "raise the limit of the process" in budgets.sentence(found)
-
-
-def test_processes_and_threads_are_counted(tmp_path: Path) -> None:
-    daemon = Daemon(tmp_path / "store")
-    threads, processes = level(daemon, "threads"), level(daemon, "processes")
-    go_on = threading.Event()
-    more = [threading.Thread(target=go_on.wait) for _ in range(threads.maximum - threads.used + 1)]
-    started = [
-        subprocess.Popen(["sleep", "60"]) for _ in range(gauges.PROCESSES_MAX - processes.used + 1)
-    ]
-    try:
-        for one in more:
-            one.start()
-        full, crowded = level(daemon, "threads"), level(daemon, "processes")
-    finally:
-        go_on.set()
-        for thread in more:
-            thread.join()
-        for process in started:
-            process.kill()
-            process.wait()
-    assert budgets.sentence(threads) == budgets.sentence(processes) == ""
-    assert full.used == full.maximum + 1
-    assert "restart the daemon" in budgets.sentence(full)
-    assert crowded.used == crowded.maximum + 1
-    assert "git is asked one thing at a time" in budgets.sentence(crowded)
-
-
-def test_hints_and_folders_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    daemon = Daemon(tmp_path / "store")
-    for number in range(watch.HINTS_MAX + 1):
-        daemon.service.hints.add(f"/nowhere/{number}")
-    daemon.service.turn()
-    told = {one["name"]: one for one in state_of(daemon)["budgets"]}
-    assert told["hints"]["used"] == told["hints"]["maximum"] == watch.HINTS_MAX
-    assert told["hints"]["since"]
-
-    monkeypatch.setattr(service, "FOLDERS_MAX", 3)
-    running = daemon.service
-    running._watcher = watch.Watcher([], running.hints)
-    for name in "abcde":
-        (tmp_path / name).mkdir()
-    refused = [running._watch(tmp_path / name) for name in "abcde"]
-    assert refused[:3] == [""] * 3
-    assert refused[3] == "3 folders are watched already; changes are found by rescans"
-
-
-def test_requests_above_the_maximum_wait_where_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "REQUESTS_MAX", 2)
-    model = Model()
-    model.is_dead = True
-    daemon = Daemon(tmp_path / "store", model.workers())
-    daemon.write(user("Please build it."), agent("Done."))
-    root = daemon.store.layout
-    for _ in range(5):
-        requests.send(root, "flush", [], failed=False)
-    daemon.service._take_requests()
-    assert len(daemon.service._open) == 2
-    model.is_dead = False
-    daemon.settle(20)
-    assert requests.pending(root) == []
-    assert len(list(requests.folder(root).glob("*.reply"))) == 5
-
-
 def state_of(daemon: Daemon) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((daemon.root / ".acontext/state.json").read_bytes())
     return value
-
-
-def test_held_results_have_a_maximum_and_keep_little(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline, "HELD_MAX", 3)
-    daemon = Daemon(tmp_path / "store")
-    names = [f"s{number}" for number in range(6)]
-    for name in names:
-        daemon.write(user("Please build it."), agent("Done."), session=name)
-    assert daemon.flush() == []
-    for name in names:
-        tasks = daemon.store.space("default").session(name).place.tasks_path
-        (daemon.root / tasks).write_text((daemon.root / tasks).read_text() + " \n")
-        daemon.write(user("Please build more."), agent("Done."), session=name)
-    daemon.settle(40)
-    found = level(daemon, "held_results")
-    assert (found.used, found.maximum) == (3, 3)
-    assert "commit or put away your changes" in budgets.sentence(found)
-    daemon.git("commit", "-qam", "Mine")
-    daemon.settle(120)
-    assert [len(daemon.tasks(name)) for name in names] == [2] * 6
 
 
 # -- tokens, and what is told ----------------------------------------------------------------------
@@ -481,6 +239,39 @@ def test_an_idle_daemon_writes_nothing(tmp_path: Path) -> None:
         daemon.clock.advance(1)
         times.add((daemon.root / ".acontext/state.json").stat().st_mtime_ns)
     assert len(times) <= 2  # A few minutes old, it is told anew if anything moved at all.
+
+
+MIB = 2**20
+DOCUMENTED = {
+    "processes": [gauges.PROCESSES_MAX],
+    "threads": [gauges.THREADS_BESIDE + durable.AT_ONCE + gauges.FOLDERS_MAX],
+    "open_files": [resources.OPEN_FILES_MAX, resources.OPEN_FILES_SPARE],
+    "memory": [gauges.MEMORY_BYTES_MAX // MIB],
+    "tokens": [],
+    "commits": [pace.COMMITS_A_MINUTE_MAX, pace.AT_ONCE_MAX],
+    "model_calls": [attempts.CALLS_MAX],
+    "hints": [watch.HINTS_MAX],
+    "folders": [gauges.FOLDERS_MAX],
+    "lines_ahead": [room.AHEAD_LINES_MAX],
+    "bytes_ahead": [room.AHEAD_BYTES_MAX // MIB, room.STRAINED_BYTES_MAX // MIB],
+    "kept": [room.KEPT_BYTES_MAX // MIB, room.STRAINED_BYTES_MAX // MIB],
+    "results": [pipeline.FINISHED_MAX],
+    "held_results": [pipeline.HELD_MAX],
+    "requests": [gauges.REQUESTS_MAX],
+    "proposals": [proposals.PROPOSALS_MAX],
+    "rescues": [rescued.RESCUED_MAX],
+}
+
+
+def test_every_maximum_is_documented(pytestconfig: pytest.Config) -> None:
+    text = (pytestconfig.rootpath / "docs" / "budgets.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \|", text))
+    assert list(rows) == list(budgets.MAXIMA) == list(DOCUMENTED)
+    for name, figures in DOCUMENTED.items():
+        said = {int(found.replace(",", "")) for found in re.findall(r"\b\d[\d,]*\b", rows[name])}
+        assert set(figures) <= said, name
+    assert "`max_tokens_per_day`" in rows["tokens"]
+    assert "`max_concurrency`" in rows["model_calls"]
 
 
 def test_every_maximum_is_told_by_a_daemon(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_what_is_no_proposal_is_passed_over(conflict):
     before = proposals.all()
     for name, target in (("mine", root), ("text", blob)):
         conflict.git("update-ref", f"refs/acontext/proposals/{name}", target)
-        with pytest.raises(UsageError, match="there is no proposal"):
+        with pytest.raises(UsageError, match="is no proposal that can be decided about"):
             proposals.get(name)
     assert proposals.all() == before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from acontext_fs.daemon.work import Workers
 from acontext_fs.errors import ModelUnavailable
+from acontext_fs.lesson import Skip
 from tests.daemon.harness import Daemon, agent, rules_workers, user
 from tests.daemon.test_pipeline import ASK, DID, Failing
 
@@ -511,7 +513,7 @@ def test_batches_of_which_there_is_nothing_to_tell_are_one_commit(tmp_path: Path
     daemon.check_clean()
     daemon.write(user("More."), session="b")
     assert daemon.flush() == []
-    assert daemon.git("log", "-1", "--format=%s").strip() == "Read lines 4 of default/b"
+    assert daemon.git("log", "-1", "--format=%s").strip() == "Read line 4 of default/b"
 
 
 def test_one_of_them_in_a_persons_hands_does_not_hold_the_others(tmp_path: Path) -> None:
@@ -527,3 +529,59 @@ def test_one_of_them_in_a_persons_hands_does_not_hold_the_others(tmp_path: Path)
     daemon.flush()
     lines = {name: daemon.session(name).progress.cursor.line for name in ("a", "b", "c")}
     assert lines == {"a": 2, "b": 1, "c": 2}
+
+
+def test_a_batch_is_given_up_when_its_lines_become_others_and_back(daemon, hand) -> None:
+    daemon.write(ASK, DID)
+    settle(daemon, hand)
+    daemon.write(user("Please build it."), agent("Done: it is built."))
+    for _ in range(12):
+        daemon.turn()
+        daemon.clock.advance(1.0)
+    assert daemon.session().batch is not None
+    as_read = daemon.path().read_bytes()
+    assert daemon.in_git() == as_read
+    daemon.path().write_bytes(as_read.replace(b"Please build it.", b"Let us not do so"))
+    daemon.turn()
+    assert "was rewritten" in daemon.session().lost
+    future, _, _ = hand.waiting.pop()
+    future.set_exception(ModelUnavailable("away"))
+    daemon.write(b"\n")
+    daemon.turn()
+    daemon.turn()
+    assert not daemon.session().lost
+    daemon.clock.advance(5.0)
+    daemon.turn()
+    daemon.path().write_bytes(as_read)
+    settle(daemon, hand)
+    assert [task.description for task in daemon.tasks()] == [ASK["content"], "Please build it."]
+    daemon.check_clean()
+
+
+class Bored:
+    """Finds nothing to learn in anything."""
+
+    name = "bored"
+
+    def distill(self, work) -> Skip:
+        return Skip("nothing in it")
+
+
+def test_a_skip_that_a_person_is_in_the_way_of_is_noted_later(tmp_path: Path) -> None:
+    rules = rules_workers()
+    workers = dataclasses.replace(rules, distiller=Bored())
+    daemon = Daemon(tmp_path / "store", workers)
+    rules_of_space = daemon.root / "spaces/default/space.toml"
+    assert not rules_of_space.exists()
+    rules_of_space.write_text("learn = false\n", "utf-8")
+    daemon.write(ASK, DID)
+    daemon.settle(12)
+    path = daemon.root / "spaces/default/tasks/s.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"Please", b"Pretty please"))
+    rules_of_space.unlink()
+    daemon.settle(20)
+    assert [task.learning.status for task in daemon.tasks()] == ["pending"]
+    daemon.git("commit", "-qam", "By hand")
+    daemon.settle(60)
+    assert [task.learning.status for task in daemon.tasks()] == ["skipped"]
+    daemon.check_clean()

@@ -489,6 +489,18 @@ def test_a_file_deleted_and_written_again_goes_on_once_it_has_what_was_read(daem
     check(daemon, list(range(1, 16)))
 
 
+def test_a_file_that_a_person_removed_and_put_back_is_archived_again(daemon: Daemon) -> None:
+    write(daemon, 1, 10)
+    daemon.settle(20)
+    data = daemon.path().read_bytes()
+    daemon.path().unlink()
+    daemon.settle(5)
+    git(daemon, "commit", "-qam", "Removed by hand")
+    daemon.settle(5)
+    daemon.path().write_bytes(data)
+    check(daemon, list(range(1, 11)))
+
+
 def test_an_editor_that_replaces_the_file_by_the_same_and_a_line_more(daemon: Daemon) -> None:
     archived_then_ahead(daemon)
     other = daemon.path().with_name("editor")
@@ -531,11 +543,11 @@ def test_a_file_moved_away_and_begun_anew_loses_nothing(daemon: Daemon) -> None:
     os.replace(daemon.path(), daemon.path("before"))
     write(daemon, 100, 101)
     daemon.settle(20)
-    assert on_disk(daemon, "before") == list(range(1, 14))
-    assert numbers(daemon.in_git("before")) == list(range(1, 14))
-    assert numbers(daemon.in_git()) == list(range(1, 14))
-    assert on_disk(daemon) == [100, 101]
-    assert "was re" in daemon.session().lost or "shrank" in daemon.session().lost
+    assert on_disk(daemon, "before") == numbers(daemon.in_git("before")) == list(range(1, 14))
+    assert on_disk(daemon) == numbers(daemon.in_git()) == [100, 101]
+    assert daemon.session("before").progress.cursor.line == 13
+    assert daemon.session().progress.cursor.line == 2
+    assert texts(daemon, "lost") == []
 
 
 # -- what only memory holds ----------------------------------------------------------------------

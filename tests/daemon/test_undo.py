@@ -244,13 +244,16 @@ def test_what_never_was_and_what_is_gone_stay_so() -> None:
     assert without(None, text("a"), None) == text("a")
 
 
+OTHER = {"Acontext-Kind": "skills", "Acontext-Task": "x"}
+
+
 def test_what_waits_as_a_proposal_is_learned_again_and_proposed_no_more(daemon: Daemon) -> None:
     committer = daemon.service.pipeline.committer
     first = Revisions(daemon.root).commit(learnings(daemon)[0])
     assert undo(daemon, first.id).commit
     edit = FileEdit(f"{SKILLS}/x/notes.md", b"new\n", None, merge=True)
     committer.proposals.make([edit], message_of("Propose", "", first.trailers))
-    committer.proposals.make([edit], message_of("Propose another", "", {"Acontext-Task": "x"}))
+    committer.proposals.make([edit], message_of("Propose another", "", OTHER))
     task = daemon.tasks()[0]
     path = "spaces/default/sessions/s.jsonl"
     assert daemon.service.pipeline.want_again(path, task.id).commit == head(daemon)

@@ -22,7 +22,7 @@ from acontext_fs.index.index import Index
 from acontext_fs.layout import place_of
 from acontext_fs.store import Store
 
-_FIELDS = ("Kind", "Session", "Task", "Preference", "Lines", "Batch")
+_FIELDS = ("Kind", "Session", "Task", "Preference", "Lines", "Batch", "Was")
 _LOCKS = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "acontext-index.lock")
 
 
@@ -120,6 +120,8 @@ def history(root: Path, sessions: Mapping[str, bytes]) -> list[str]:
     found += _learned_twice(made)
     read: dict[str, list[tuple[int, int]]] = {}
     for one in made:
+        for was in one.values("Was"):
+            read.setdefault(one.values("Session")[0], []).extend(read.pop(was, []))
         for name, ranges in _lines_read(one):
             read.setdefault(name, []).extend(ranges)
     for name, ranges in read.items():
@@ -143,6 +145,10 @@ def _learned_twice(made: Iterable[Made]) -> list[str]:
     """Learnings that were committed more than once."""
     learned: Counter[tuple[str, ...]] = Counter()
     for one in made:
+        for was in one.values("Was"):
+            # From here on its tasks have other ids, and the name is free.
+            for what in [what for what in learned if what[0] == was]:
+                del learned[what]
         if one.values("Kind") != ("skills",):
             continue
         if one.values("Preference"):

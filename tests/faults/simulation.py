@@ -26,6 +26,7 @@ from acontext_fs import spaces as starter
 from acontext_fs.daemon import (
     buffer,
     intake,
+    learnings,
     orphans,
     pipeline,
     room,
@@ -46,7 +47,7 @@ from acontext_fs.revisions import Revisions
 from acontext_fs.settings import Settings
 from acontext_fs.source import Worktree
 from acontext_fs.store import Store
-from tests.faults import simulation_steps
+from tests.faults import simulation_choice, simulation_steps
 from tests.faults.simulation_checks import Checker, Transcript, Violation, hands, numbers_of
 from tests.faults.simulation_history import (
     Crash,
@@ -75,6 +76,7 @@ MAXIMA = {
     (buffer, "BATCH_LINES_MAX"): 25,
     (intake, "BATCH_LINES_MAX"): 25,
     (tail, "READ_BYTES_MAX"): 700,
+    (learnings, "ASKED_AGAIN_MAX"): 1,
 }
 
 
@@ -126,6 +128,8 @@ class World:
     remembered: set[bytes] = field(default_factory=set)
     """What the daemon kept in memory after its last turn."""
     said: list[str] = field(default_factory=list)
+    held: set[SessionPlace] = field(default_factory=set)
+    """The sessions that have lines which were read while a result of theirs waited for a person."""
     repository: Repository = field(init=False)
     checker: Checker = field(init=False)
     store: Store = field(init=False)
@@ -146,6 +150,7 @@ class World:
         self.settings = Settings(**options)
         self.checker = Checker(self.transcripts)
         self.repository = Repository(self.root, stored, self.stamp, made=self._made)
+        self.checker.nodes = self.repository.nodes
         self._set_up()
         self.start()
 
@@ -166,7 +171,10 @@ class World:
         os.utime(path, ns=(moment, moment))
 
     def _made(self, node: Node, parent: Node | None) -> None:
+        before = dict(self.checker.moved)
         self.checker.ours(node, parent, self.executor.why_stale)
+        for old, new in self.checker.moved.items() - before.items():
+            self.hands[new] = self.hands.pop(old, set())
 
     # -- the daemon -----------------------------------------------------------------------------
 
@@ -261,7 +269,13 @@ class World:
         found = self.service.pipeline
         sessions = list(found.roster.all.values())
         held = {id(job.session) for job in found.committer.finished if job.held}
-        ahead = sum(len(s.ahead) for s in sessions if s.buffer is not None and id(s) not in held)
+        self.held = {
+            one.place
+            for one in sessions
+            if id(one) in held or (one.place in self.held and one.ahead)
+        }
+        read = [s for s in sessions if s.buffer is not None and s.place not in self.held]
+        ahead = sum(len(s.ahead) for s in read)
         # Somebody reads the last piece.
         if ahead > room.AHEAD_LINES_MAX + PIECE_LINES_MAX:
             raise Violation(f"{ahead} lines are read ahead")
@@ -297,11 +311,11 @@ class World:
         more = transcript.content.removeprefix(before)
         if before and not before.endswith(b"\n") and 0 <= age_seconds < salvage.HALF_LINE_SECONDS:
             raise Violation(f"{path}: a line that somebody writes is cut in two by {more!r}")
-        numbers = [number for several in transcript.serials for number in several]
-        if len(set(numbers)) != len(numbers):
+        lines = [line for line in transcript.clean.split(b"\n") if numbers_of(line)]
+        if len(set(lines)) != len(lines):
             raise Violation(f"{path}: lines are in it twice: {more!r}")
         for line in more.split(b"\n")[:-1]:
-            if not any(clean(line) in old.split(b"\n") for old in transcript.lineages):
+            if not transcript.consists_of(clean(line), before=True):
                 raise Violation(f"{path}: the daemon wrote what nobody wrote: {line!r}")
 
 
@@ -383,6 +397,7 @@ def played(root: Path, holder: list[World]) -> Iterator[None]:
         (service, "Upkeep", lambda *_: _Packing(holder[0])),
         (setup, "teach_git", lambda root, environment=None: ""),
         (files, "write_atomic", write_atomic),
+        (Store, "revisions", property(lambda self: FakeRevisions(holder[0].repository))),
         (Worktree, "clean", lambda self, line: clean(line)),
         (sessions, "append_line", append_line),
         (rescued, "save", lambda root, place, data, onto, clock: holder[0].keep(place, data)),
@@ -412,7 +427,7 @@ def run(seed: int, steps: int, folder: Path, dropped: frozenset[int] = frozenset
             world = World.__new__(World)
             holder.append(world)
             world.__init__(seed, root)  # type: ignore[misc]
-            choose = simulation_steps.chooser(world.random)
+            choose = simulation_choice.chooser(world.random)
             for number in range(1, steps + 1):
                 name, action = choose()
                 own = random.Random(f"{seed}/{number}")

@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from acontext_fs import formats, layout, progress, tasks
-from acontext_fs.commits import parse_commit
+from acontext_fs.commits import Commit, parse_commit
 from acontext_fs.daemon import batches
+from acontext_fs.daemon.names import WAS
+from acontext_fs.daemon.verdicts import AGAIN, UNDOES, status_of
 from acontext_fs.layout import SessionPlace
 from acontext_fs.progress import Progress
 from acontext_fs.records import Line, Message, Task
 from tests.faults.simulation_history import Node, changed
-from tests.faults.simulation_model import LEARNED, SERIAL, serials_in
+from tests.faults.simulation_model import LEARNED, SERIAL, key_of, name_of, serials_in
 
+SERIAL_OF = re.compile(rb"(\d+)(?: \d+)?$")
+"""The serial of the line that what was learned goes back to."""
 HAND = re.compile(rb"hand \d+")
 """What a person writes into a file holds one of these, each once in a run."""
 
@@ -55,9 +59,9 @@ class Transcript:
         """Whether the file ever began with `text`."""
         return self.clean.startswith(text) or any(old.startswith(text) for old in self.lineages)
 
-    def consists_of(self, text: bytes) -> bool:
-        """Whether all lines of `text` were in the file at some time."""
-        several, one = [self.clean, *self.lineages], self.moved_to
+    def consists_of(self, text: bytes, *, before: bool = False) -> bool:
+        """Whether all lines of `text` were in the file at some time; `before`: are no more."""
+        several, one = [*self.lineages, *(() if before else (self.clean,))], self.moved_to
         while one is not None:
             several += [one.clean, *one.lineages]
             one = one.moved_to
@@ -73,14 +77,20 @@ class Checker:
     saved: set[int] = field(default_factory=set)
     """The serials that any commit or stash ever held."""
     commits: int = 0
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    """All commits there are."""
+    names: dict[bytes, bytes] = field(default_factory=dict)
+    """What sessions were called that go on under another name."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Where their tasks are that were elsewhere."""
 
     # -- a commit of ours -----------------------------------------------------------------------
 
     def ours(self, node: Node, parent: Node | None, stale: Callable[[int], str]) -> None:
         """Check a commit of the daemon; `stale` says why a job's result is no good."""
         self.commits += 1
-        before = parent.tree if parent is not None else {}
-        notes = notes_of(parent)
+        before, notes = self._renamed(parent.tree if parent is not None else {}, node, parent)
+        notes = self._decided(notes, node)
         touched: dict[SessionPlace, None] = {}
         for path in changed(before, node.tree):
             place = layout.place_of(path)
@@ -96,6 +106,7 @@ class Checker:
             strange = hands(new) - hands(old)
             if strange:
                 raise Violation(f"{path}: uncommitted work of a person is committed: {strange}")
+        self._noted(node, self._learned(node.tree) - self._learned(before))
         ids = _batches_of(node)
         for place in touched:
             was, now = (_progress(tree, place) for tree in (before, node.tree))
@@ -110,6 +121,89 @@ class Checker:
                 known[one] = now.cursor.line
             notes = replace(notes, batches={**notes.batches, place.session_path: known})
         node.notes = notes
+
+    def _renamed(
+        self, before: Mapping[str, bytes], node: Node, parent: Node | None
+    ) -> tuple[Mapping[str, bytes], Notes]:
+        """The tree before a commit of ours, and what is known by then, by the names that sessions
+        have after it.
+        """
+        made, notes = parse_commit(node.id, node.message, node.author, node.time), notes_of(parent)
+        olds = [layout.place_of(path) for path in self.transcripts]
+        for old in [one for one in olds if str(one) in made.trailers.get(WAS, ())]:
+            new = next(one for one in olds if str(one) == made.trailer("Acontext-Session"))
+            assert old is not None
+            assert new is not None
+            paths = {
+                old.session_path: new.session_path,
+                old.tasks_path: new.tasks_path,
+                old.progress_path: new.progress_path,
+            }
+            have = before.get(old.session_path, b"")
+            if old.session_path in node.tree:
+                del paths[old.session_path]  # The transcript goes there later.
+                have = b""
+            before = {paths.get(path, path): data for path, data in before.items()}
+            # Half a line that a person committed comes again with the rest of it.
+            before |= {new.session_path: have[: have.rfind(b"\n") + 1]} if have else {}
+            known = notes.batches.get(old.session_path, {})
+            notes = replace(
+                notes, batches={**notes.batches, new.session_path: known, old.session_path: {}}
+            )
+            self.moved[old.tasks_path] = new.tasks_path
+            was = old.session_id.encode()
+            self.names[new.session_id.encode()] = self.names.get(was, was)
+        return before, notes
+
+    def _key(self, key: bytes) -> bytes:
+        """What a learning is known by, by the first name of its session."""
+        name = re.match(rb"[^/ ]*", key)
+        assert name is not None
+        return self.names.get(name[0], name[0]) + key[name.end() :]
+
+    def _key_of(self, task: Task) -> bytes:
+        return self._key(key_of(task).encode())
+
+    def _learned(self, tree: Mapping[str, bytes]) -> set[bytes]:
+        return {self._key(key) for key in _learned(tree)}
+
+    def _decided(self, notes: Notes, node: Node) -> Notes:
+        """Notes with what a person decided about learnings, as a commit of ours says."""
+        made = parse_commit(node.id, node.message, node.author, node.time)
+        for name in made.trailers.get(UNDOES, ()):
+            undone = self._taught(self.nodes[name])
+            for task in self._tasks_of(made, node):
+                if self._key_of(task) in undone and status_of(task) != "rejected":
+                    raise Violation(f"{key_of(task)} is undone, and its task is {status_of(task)}")
+            notes = replace(notes, learned=notes.learned - undone, rejected=notes.rejected | undone)
+        ids = {*made.trailers.get(AGAIN, ())}
+        about = [task for task in self._tasks_of(made, node) if task.id in ids]
+        wanted = frozenset(self._key_of(task) for task in about)
+        notes = replace(notes, rejected=notes.rejected - wanted)
+        if not node.message.startswith("Do not learn: "):
+            return notes
+        ids = {*made.trailers.get("Acontext-Task", ())}
+        about = [task for task in self._tasks_of(made, node) if task.id in ids]
+        declined = {self._key_of(task) for task in about if status_of(task) == "rejected"}
+        return replace(notes, rejected=notes.rejected | declined)
+
+    def _tasks_of(self, made: Commit, node: Node) -> tuple[Task, ...]:
+        """The tasks of the session that a commit speaks of, as they are in it."""
+        names = made.trailers.get("Acontext-Session", ())
+        places = (layout.place_of(path) for path in self.transcripts)
+        found = [one for one in places if one is not None and str(one) in names]
+        return tuple(task for place in found for task in _tasks(node.tree, place))
+
+    def _noted(self, node: Node, added: frozenset[bytes]) -> None:
+        """What is learned is noted with its task, also if a person accepted it."""
+        made = parse_commit(node.id, node.message, node.author, node.time)
+        for task in self._tasks_of(made, node) if added else ():
+            if self._key_of(task) in added and status_of(task) != "learned":
+                raise Violation(f"{key_of(task)} is learned, and its task is {status_of(task)}")
+
+    def _taught(self, node: Node) -> frozenset[bytes]:
+        before = self.nodes[node.parents[0]].tree if node.parents else {}
+        return self._learned(node.tree) - self._learned(before)
 
     def transcript(
         self, path: str, old: bytes | None, new: bytes | None, *, mixed: bool = False
@@ -130,13 +224,23 @@ class Checker:
         self.saved.update(number for line in data.split(b"\n") for number in numbers_of(line))
 
     def _skill(self, path: str, old: bytes | None, new: bytes | None, notes: Notes) -> Notes:
-        added = Counter(LEARNED.findall(new or b"")) - Counter(LEARNED.findall(old or b""))
+        found = (Counter(map(self._key, LEARNED.findall(text or b""))) for text in (new, old))
+        added = next(found) - next(found)
         for key, count in added.items():
-            if count > 1 or key in notes.learned:
+            if (count > 1 or key in notes.learned) and not self._is_doubled(key):
                 raise Violation(f"{path}: {key!r} is learned twice")
-            if key in notes.rejected:
+            if key in notes.rejected and not self._is_doubled(key):
                 raise Violation(f"{path}: {key!r} was taken back and is learned again")
         return replace(notes, learned=notes.learned | added.keys())
+
+    def _is_doubled(self, key: bytes) -> bool:
+        """Whether the line that opened a task came twice: put back, or glued to another one."""
+        name, number = re.split(rb"[/ ]", key)[0], SERIAL_OF.search(key)
+        ids = {name, *(new for new, old in self.names.items() if old == name)}
+        ends = tuple(f"/{one.decode()}.jsonl" for one in ids)
+        found = [path for path in self.transcripts if path.endswith(ends)]
+        lines = [one for path in found for one in self.transcripts[path].serials]
+        return number is not None and sum(one.count(int(number[1])) for one in lines) > 1
 
     def _session(
         self,
@@ -158,8 +262,11 @@ class Checker:
         wanted = Counter(self._taken(place, Progress() if moved else was, now))
         wanted -= old if moved else Counter()
         added = new - old
-        if len(set(wanted.elements())) != wanted.total():
-            added, wanted = Counter(set(added)), Counter(set(wanted))  # A line put back twice.
+        # A line put back twice, or behind half of it that other lines were glued to.
+        several = Counter(n for one in self._serials(place) for n in one)
+        twice = {number for number in wanted if several[number] > 1 and old[number]}
+        if twice or len(set(wanted.elements())) != wanted.total():
+            added, wanted = Counter(set(added) - twice), Counter(set(wanted) - twice)
         if old - new or added != wanted:
             raise Violation(
                 f"{place}: lines {was.cursor.line + 1}-{now.cursor.line} hold "
@@ -169,9 +276,12 @@ class Checker:
         if now.learning_pending != batches.waiting(found[1], now):
             raise Violation(f"{place}: {now.learning_pending} learnings wait, it says")
 
+    def _serials(self, place: SessionPlace) -> list[tuple[int, ...]]:
+        return self.transcripts[place.session_path].serials
+
     def _taken(self, place: SessionPlace, was: Progress, now: Progress) -> Iterable[int]:
         """The serials that a commit has to add to the tasks of a session."""
-        have = self.transcripts[place.session_path].serials
+        have = self._serials(place)
         given_up = {n for one in now.failures for n in _lines(one.lines)}
         again = {n for one in was.failures for n in _lines(one.lines)} - given_up
         lines = set(range(was.cursor.line + 1, now.cursor.line + 1)) - given_up
@@ -193,18 +303,38 @@ class Checker:
             left = {one: end for one, end in known.items() if end <= now}
             notes = replace(notes, batches={**notes.batches, place.session_path: left})
             if now < was or (reverted is not None and not is_learning):
-                notes = _begun_again(notes, place, _tasks(before, place))
-        gone = _learned(before) - _learned(node.tree)
+                found = (name_of(task).encode() for task in _tasks(before, place))
+                names = {self._key(one) for one in (place.session_id.encode(), *found)}
+                notes = _begun_again(notes, names)
+        gone = self._learned(before) - self._learned(node.tree)
         if reverted is not None:
             notes = replace(notes, learned=notes.learned - gone)
         if is_learning:
             notes = replace(notes, rejected=notes.rejected | gone)
         node.notes = notes
 
+    def merged(self, node: Node, sides: tuple[Node, Node, Node]) -> None:
+        """Note what a person's merge (of base, HEAD and another commit) brings together."""
+        base, ours, theirs = map(notes_of, sides)
+        paths = ours.batches.keys() | theirs.batches.keys()
+        both = {
+            path: {**theirs.batches.get(path, {}), **ours.batches.get(path, {})} for path in paths
+        }
+        node.notes = Notes(
+            both,
+            _both(base.learned, ours.learned, theirs.learned),
+            _both(base.rejected, ours.rejected, theirs.rejected),
+        )
 
-def _begun_again(notes: Notes, place: SessionPlace, found: tuple[Task, ...]) -> Notes:
+
+def _both(
+    base: frozenset[bytes], ours: frozenset[bytes], theirs: frozenset[bytes]
+) -> frozenset[bytes]:
+    return (ours | theirs) - (base - ours) - (base - theirs)
+
+
+def _begun_again(notes: Notes, names: Set[bytes]) -> Notes:
     """Notes without what was learned from a session, whose tasks a person took back."""
-    names = {task.id.encode() for task in found} | {place.session_id.encode()}
 
     def others(keys: frozenset[bytes]) -> frozenset[bytes]:
         return frozenset(key for key in keys if key.split(b" ")[0] not in names)

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from acontext_fs import merging, worktree
 from acontext_fs.clock import Clock
@@ -24,6 +25,9 @@ from acontext_fs.history import BOT_NAME
 from acontext_fs.proposals import Proposal
 
 PERSON = "A Person"
+
+
+Files: TypeAlias = "dict[str, bytes]"
 
 
 class Crash(BaseException):
@@ -44,6 +48,8 @@ class Node:
     message: str
     author: str
     time: int
+    order: int = 0
+    """How many were made before it: more than before each of its parents."""
     notes: object = None
 
 
@@ -124,12 +130,14 @@ class Repository:
         fresh.replace(place)
         self.stamp(place)
 
-    def grow(self, tree: dict[str, bytes], message: str, author: str, time: int) -> Node:
-        """A commit on HEAD; the branch is not moved."""
-        parents = (self.tip,) if self.tip else ()
+    def grow(
+        self, tree: dict[str, bytes], message: str, author: str, time: int, merged: str = ""
+    ) -> Node:
+        """A commit on HEAD, and on what is `merged` into it; the branch is not moved."""
+        parents = tuple(one for one in (self.tip, merged) if one)
         name = f"{len(self.nodes)}/{parents}/{message}".encode()
         made = hashlib.sha1(name, usedforsecurity=False).hexdigest()
-        node = self.nodes[made] = Node(made, tree, parents, message, author, time)
+        node = self.nodes[made] = Node(made, tree, parents, message, author, time, len(self.nodes))
         return node
 
     def move(self, commit: str) -> None:
@@ -140,12 +148,13 @@ class Repository:
             self.branches[self.branch] = commit
 
     def chain(self, start: str = "") -> Iterator[Node]:
-        """The commits from `start` (or HEAD), newest first."""
-        commit = start or self.tip
-        while commit:
-            node = self.nodes[commit]
+        """The commits from `start` (or HEAD), newest first, with all that was merged."""
+        wanted = {start or self.tip} - {""}
+        while wanted:
+            node = max((self.nodes[one] for one in wanted), key=lambda one: one.order)
             yield node
-            commit = node.parents[0] if node.parents else ""
+            wanted.remove(node.id)
+            wanted.update(node.parents)
 
     # -- a person's git -----------------------------------------------------------------------
 
@@ -217,6 +226,24 @@ class Repository:
         made = self.grow(tree, text, PERSON, time)
         self.move(made.id)
         return made
+
+    def merge(self, other: str, time: int, join: Callable[[Node, Node, Node], Files]) -> Node:
+        """`git merge`; `join` says what becomes of the files of base, HEAD and the other commit."""
+        self._free()
+        if self.index != self.tree:
+            raise Refused("something is staged")
+        ours, theirs = self.nodes[self.tip], self.nodes[other]
+        mine, yours = ({one.id for one in self.chain(node.id)} for node in (ours, theirs))
+        base = next((one for one in self.chain(other) if one.id in mine), None)
+        if base is None or base is theirs:
+            raise Refused("it is merged")
+        tree = dict(theirs.tree) if ours.id in yours else join(base, ours, theirs)
+        self._carry(tree)
+        node = theirs
+        if ours.id not in yours:
+            node = self.grow(tree, "Merge a branch\n", PERSON, time, other)
+        self.move(node.id)
+        return node
 
     def stash(self) -> dict[str, tuple[bytes | None, bytes | None]]:
         """`git stash`: what the tracked files hold, which then are as in HEAD, and that."""
@@ -380,6 +407,9 @@ class FakeHistory:
             self.recover()
         return True
 
+    def compare_again(self, path: str) -> None:
+        """Nothing: entries have no sizes here."""
+
     def recover(self) -> None:
         repo = self._repo
         if repo.journal is None:
@@ -404,9 +434,16 @@ class FakeProposals:
 
     def make(self, edits: Sequence[FileEdit], message: str) -> str:
         made = hashlib.sha1(message.encode(), usedforsecurity=False).hexdigest()
-        commit = parse_commit(made, message, BOT_NAME, int(self._clock.now()))
-        self._repo.proposals[made[:10]] = Proposal(made[:10], commit, tuple(edits))
+        now, parents = int(self._clock.now()), (self._repo.tip,)
+        commit = parse_commit(made, message, BOT_NAME, now, parents)
+        space = edits[0].path.split("/")[1]
+        self._repo.proposals[made[:10]] = Proposal(made[:10], commit, space, tuple(edits))
         return made[:10]
+
+    def get(self, proposal: str) -> Proposal:
+        if proposal not in self._repo.proposals:
+            raise UsageError(f"there is no proposal {proposal}")
+        return self._repo.proposals[proposal]
 
     def count(self) -> int:
         return len(self._repo.proposals)
@@ -447,6 +484,8 @@ class FakeRevisions:
         return _commit(node)
 
     def since(self, known: str, head: str) -> list[Commit]:
+        proposed = [one.commit for one in self.repository.proposals.values()]
+        known = next((one.parents[0] for one in proposed if one.id == known), known)
         behind = {node.id for node in self.repository.chain(known)} if known else set()
         found = [node for node in self.repository.chain(head) if node.id not in behind]
         return [_commit(node) for node in reversed(found)]
@@ -457,6 +496,9 @@ class FakeRevisions:
 
     def leads_to(self, head: str, commit_id: str) -> bool:
         return any(node.id == commit_id for node in self.repository.chain(head))
+
+    def moved(self, commit_id: str, later: str) -> dict[str, str]:
+        return {}  # Nobody here renames a skill.
 
     def changed_paths(self, commit_id: str) -> list[str]:
         node = self.repository.nodes[commit_id]
@@ -478,6 +520,9 @@ class FakeFiles:
 
     def read(self, path: str) -> bytes | None:
         return self.tree.get(path)
+
+    def holds(self, path: str) -> bool:
+        return path in self.tree or any(one.startswith(f"{path}/") for one in self.tree)
 
     def paths(self, folder: str, suffix: str = "") -> list[str]:
         several = sorted(self.tree)

@@ -37,6 +37,8 @@ VERBS = ("new", "step", "done", "fail", "redo", "like")
 SERIAL = re.compile(r"(?:new|step|done|fail|redo|like) (\d+)")
 LEARNED = re.compile(rb"- learned (\S+ \S+)")
 SKILLS = ("daily-logs", "notes-a", "notes-b")
+COUNTED = "notes-a"
+"""The skill whose title says how much was learned: who changes that too is in the way."""
 
 
 class SimulatedClock(FakeClock):
@@ -143,7 +145,10 @@ class Scribe:
         have = work.skills.get(path, b"# Entries\n")
         added = b"".join(f"- learned {key}\n".encode() for key in keys)
         head, _, rest = have.partition(b"\n")
-        text = have + added if choice % 2 else head + b"\n" + added + rest
+        if skill == COUNTED:
+            head = head.partition(b" (")[0] + b" (%d)" % (len(LEARNED.findall(have)) + 1)
+        whole = rest + added if choice % 2 else added + rest
+        text = head + b"\n" + whole
         edits = [SkillEdit(path, text)]
         if f"{skill}/SKILL.md" not in work.skills:
             front = f"---\nname: {skill}\ndescription: Notes. Read when in doubt.\n---\n# Notes\n"
@@ -154,8 +159,19 @@ class Scribe:
 def keys_of(work: LearnWork) -> list[str]:
     """What a learning is known by: a task and its outcome, or preferences; no spaces but one."""
     if isinstance(work.subject, TaskSubject):
-        return [f"{work.subject.task.id} {outcome_of(work.subject.task)}"]
+        return [key_of(work.subject.task)]
     return [f"{work.session_id} {text.replace(' ', '-')}" for text in work.subject.preferences]
+
+
+def key_of(task: Task) -> str:
+    """What learning from a task as it is now is known by."""
+    return f"{name_of(task)} {outcome_of(task)}"
+
+
+def name_of(task: Task) -> str:
+    """A task by the line that opened it: where histories are merged it may get another id."""
+    found = SERIAL.search(task.description)
+    return f"{task.session_id}/{found.group(1)}" if found is not None else task.id
 
 
 def outcome_of(task: Task) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
@@ -16,15 +15,16 @@ import orjson
 from acontext_fs import layout, progress, requests, tasks
 from acontext_fs.errors import ModelMisbehaved, ModelUnavailable
 from acontext_fs.progress import Progress
-from acontext_fs.records import Task
+from acontext_fs.records import LearnWork, Task
 from tests.faults.simulation_checks import (
     Transcript,
     Violation,
     hands,
     numbers_of,
 )
+from tests.faults.simulation_decisions import send
 from tests.faults.simulation_history import Refused, changed
-from tests.faults.simulation_model import LEARNED, SKILLS, VERBS, serials_in
+from tests.faults.simulation_model import COUNTED, LEARNED, SKILLS, VERBS, serials_in
 
 if TYPE_CHECKING:
     from tests.faults.simulation import World
@@ -247,7 +247,7 @@ def _hand(world: World) -> bytes:
     return b"hand %d" % world.serial
 
 
-def _save(world: World, path: str, data: bytes | None) -> None:
+def save(world: World, path: str, data: bytes | None) -> None:
     """An editor saves a file, in place or by a rename."""
     place = world.root / path
     if data is not None and place.exists() and world.random.random() < 0.5:
@@ -274,8 +274,38 @@ def edit_skill(world: World) -> str:
         del lines[at]
     else:
         lines.insert(at, b"- " + _hand(world))
-    _save(world, path, b"\n".join(lines))
+    save(world, path, b"\n".join(lines))
     return f"{path} at {at + 1}"
+
+
+def meddle(world: World) -> str:
+    """A person changes what a learner is about to change, and mostly once more."""
+    done = _meddle(world)
+    while world.random.random() < 0.6 and world.is_up:
+        done = _meddle(world)
+    return done
+
+
+def _meddle(world: World) -> str:
+    for _ in range(8):
+        found = [job.work for job in world.executor.running if isinstance(job.work, LearnWork)]
+        if found:
+            break
+        for job in list(world.executor.running):
+            world.executor.finish(job)
+        world.clock.advance(max(world.turn(), 0.01))
+    else:
+        raise Refused("nothing is being learned")
+    path = f"spaces/{found[0].space}/skills/{COUNTED}/entries.md"
+    head, _, rest = (world.repository.raw(path) or b"").partition(b"\n")
+    if not head:
+        raise Refused("it is not there")
+    save(world, path, b"# " + _hand(world) + b"\n- " + head.lstrip(b"# ") + b"\n" + rest)
+    for job in list(world.executor.running):
+        world.executor.finish(job)
+    world.clock.advance(2.0)  # Files that were just saved are left alone.
+    world.turn()
+    return path
 
 
 def new_skill(world: World) -> str:
@@ -283,7 +313,7 @@ def new_skill(world: World) -> str:
     path = f"spaces/{space}/skills/{name}/{world.random.choice(('entries', 'mine'))}.md"
     if (world.root / path).exists():
         raise Refused("it is there")
-    _save(world, path, b"# Mine\n- " + _hand(world) + b"\n")
+    save(world, path, b"# Mine\n- " + _hand(world) + b"\n")
     return path
 
 
@@ -292,7 +322,7 @@ def remove_skill(world: World) -> str:
     if not found:
         raise Refused("there is none")
     path = world.random.choice(found)
-    _save(world, path, None)
+    save(world, path, None)
     return path
 
 
@@ -310,7 +340,7 @@ def edit_task(world: World) -> str:
     value = orjson.loads(lines[at])
     value["data"]["task_description"] += f" ({_hand(world).decode()})"
     lines[at] = orjson.dumps(value)
-    _save(world, path, b"\n".join(lines))
+    save(world, path, b"\n".join(lines))
     return path
 
 
@@ -326,14 +356,14 @@ def touch_progress(world: World) -> str:
 def toggle_learning(world: World) -> str:
     path = f"spaces/{world.random.choice(('default', 'second'))}/space.toml"
     data = world.repository.raw(path)
-    _save(world, path, None if data is not None else b"learn = false\n")
+    save(world, path, None if data is not None else b"learn = false\n")
     return path
 
 
 # -- a person's git ---------------------------------------------------------------------------
 
 
-def _synced(world: World) -> None:
+def synced(world: World) -> None:
     """Take from disk what git made of the files."""
     for transcript in world.transcripts.values():
         content = world.repository.raw(transcript.path)
@@ -378,11 +408,11 @@ def commit(world: World) -> str:
     return _commit(world, "By hand\n")
 
 
-def commit_all(world: World) -> str:
+def commit_all(world: World, *, everything: bool = False) -> str:
     """`git add --all` and a commit; with a chance of only what is tracked already."""
     _not_halfway(world)
     both = {*world.repository.dirty()}
-    if world.random.random() < 0.7:
+    if world.random.random() < 0.7 and not everything:
         both |= {path for path in world.hands if (world.root / path).exists()}
     else:
         both |= {path for path, one in world.transcripts.items() if one.exists}
@@ -394,7 +424,8 @@ def commit_all(world: World) -> str:
 def revert(world: World) -> str:
     """`git revert` of one of the last commits: mostly of a learning."""
     repository = world.repository
-    found = [node for _, node in zip(range(12), repository.chain(), strict=False) if node.parents]
+    found = [node for _, node in zip(range(12), repository.chain(), strict=False)]
+    found = [node for node in found if len(node.parents) == 1]
     learned = [node for node in found if "Acontext-Kind: skills" in node.message]
     if world.random.random() < 0.7:
         found = learned
@@ -407,7 +438,7 @@ def revert(world: World) -> str:
         node.id, int(world.clock.now()), lambda path: is_learning and "/skills/" not in path
     )
     world.checker.theirs(made, parent, node)
-    _synced(world)
+    synced(world)
     return f"{node.id[:8]} {node.message[:40]!r}"
 
 
@@ -417,7 +448,7 @@ def reset(world: World) -> str:
     if world.repository.under_way:
         raise Refused("not now")
     world.repository.reset_hard(node.id)
-    _synced(world)
+    synced(world)
     return node.id[:8]
 
 
@@ -430,7 +461,7 @@ def switch(world: World) -> str:
         repository.switch(world.random.choice(others))
     elif len(repository.branches) < 4:
         repository.switch(f"branch{len(repository.branches)}", create=True)
-    _synced(world)
+    synced(world)
     return repository.branch
 
 
@@ -438,7 +469,7 @@ def detach(world: World) -> str:
     repository = world.repository
     if repository.detached:
         repository.switch(repository.branch)
-        _synced(world)
+        synced(world)
         return "no more"
     repository.detach()
     return "now"
@@ -450,7 +481,7 @@ def stash(world: World) -> str:
     for path, (data, _) in found.items():
         if "/sessions/" in path:
             world.checker.keep((data or b"")[: (data or b"").rfind(b"\n") + 1])
-    _synced(world)
+    synced(world)
     return f"{len(found)} files"
 
 
@@ -465,7 +496,7 @@ def pop(world: World) -> str:
     world.stashes.pop()
     for path, (data, _) in found.items():
         repository.put(path, data)
-    _synced(world)
+    synced(world)
     return f"{len(found)} files"
 
 
@@ -508,7 +539,7 @@ def overflow(world: World) -> str:
 
 
 def jump(world: World) -> str:
-    seconds = world.random.choice((-90000.0, -3600.0, -1.0, 1.0, 3600.0, 90000.0))
+    seconds = world.random.choice((-900000.0, -90000.0, -3600.0, -1.0, 1.0, 3600.0, 90000.0))
     world.clock.jump(seconds)
     return f"{seconds}"
 
@@ -523,6 +554,20 @@ def wait(world: World) -> str:
     seconds = world.random.choice((rest, rest, 0.2, 1.0, 9.0, 40.0))
     world.clock.advance(seconds)
     return f"{seconds:.2f}"
+
+
+def quiet(world: World) -> str:
+    """For a while nothing is in the way, nobody writes, and what the daemon starts is done."""
+    repository = world.repository
+    repository.is_full = repository.is_locked = world.is_model_dead = False
+    repository.under_way = world.paused = ""
+    if repository.detached:
+        detach(world)
+    for _ in range(world.random.randrange(3, 20)):
+        for one in list(world.executor.running):
+            world.executor.finish(one)
+        world.clock.advance(max(world.turn(), 0.01))
+    return f"{len(world.executor.running)} jobs run"
 
 
 def hours(world: World) -> str:
@@ -552,15 +597,9 @@ def model(world: World) -> str:
 
 
 def ask(world: World) -> str:
-    world.serial += 1
     chosen = [] if world.random.random() < 0.5 else [_any(world).path]
     action = world.random.choice(("flush", "flush", "learn"))
-    failed = world.random.random() < 0.4
-    folder = requests.folder(world.store.layout)
-    folder.mkdir(parents=True, exist_ok=True)
-    value = {"action": action, "sessions": chosen, "failed": failed}
-    (folder / f"{world.serial:06}.request").write_bytes(orjson.dumps(value))
-    return f"{action} {chosen} {'failed' if failed else ''}"
+    return send(world, action, chosen, failed=world.random.random() < 0.4)
 
 
 def crash(world: World) -> str:
@@ -585,31 +624,6 @@ def stop(world: World) -> str:
     return ""
 
 
-STEPS: dict[Step, float] = {
-    turn: 25, wait: 12, append: 20, finish_job: 14, begin: 3, burst: 1, half: 2, end_line: 2,
-    touch: 0.5, rewrite: 0.2, truncate: 0.3, replace: 0.1, delete: 0.2, rename: 0.2, restore: 2,
-    edit_skill: 2, new_skill: 0.4, remove_skill: 0.3, edit_task: 0.6, touch_progress: 0.5,
-    toggle_learning: 0.2, add: 0.7, commit: 1, commit_all: 1, revert: 1, reset: 0.3, switch: 0.4,
-    detach: 0.3, stash: 0.3, pop: 0.5, under_way: 0.4, lock: 0.6, full: 0.4, packing: 0.4,
-    hint: 4, overflow: 0.5, jump: 0.4, hours: 0.4, model: 0.3, ask: 0.8, crash: 0.6,
-    crash_in_commit: 0.8, stop: 0.4,
-}  # fmt: skip
-ALWAYS = (turn, wait, append, finish_job, begin)
-
-
-def chooser(random: Random) -> Callable[[], tuple[str, Step]]:
-    """Picks steps; each run has favourites of its own, and some things it never does."""
-    factors = {step: random.choice((0.0, 0.3, 1.0, 4.0)) for step in STEPS}
-    weights = [w * (1.0 if s in ALWAYS else factors[s]) for s, w in STEPS.items()]
-    several = list(STEPS)
-
-    def choose() -> tuple[str, Step]:
-        step = random.choices(several, weights)[0]
-        return step.__name__, step
-
-    return choose
-
-
 # -- the end ----------------------------------------------------------------------------------
 
 
@@ -622,7 +636,7 @@ def heal(world: World, turns_max: int) -> None:
         world.start()  # What is unfinished is finished first.
         repository.detached = ""
         repository.reset_hard(repository.tip)
-        _synced(world)
+        synced(world)
     _go_on(world, 30)
     for _ in range(2):
         _tidy(world)
@@ -649,7 +663,7 @@ def _tidy(world: World) -> None:
             repository.index.pop(path, None)
         else:
             if path.endswith("/space.toml"):
-                _save(world, path, None)
+                save(world, path, None)
             repository.add(path)
     for path, transcript in world.transcripts.items():
         have, there = repository.tree.get(path, b""), transcript.clean

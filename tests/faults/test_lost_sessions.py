@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.faults.invariants import git, history, persons_work, repository
 from tests.faults.life import PAUSES
 
 STEPS = 60
+WAYS = ("truncate", "replace", "rewrite", "rename", "move", "copy", "delete")
 
 
 class Vandal:
@@ -55,7 +57,9 @@ class Vandal:
         if not files:
             return "nothing"
         path = self._chances.choice(files)
-        what = self._chances.choice(("truncate", "replace", "rewrite", "rename", "delete"))
+        what = self._chances.choice(WAYS)
+        if what == "move" and path in self._spoilt:
+            what = "rename"  # In another folder it would be another session of that name.
         data = path.read_bytes()
         if what == "truncate":
             os.truncate(path, self._chances.randint(0, len(data)))
@@ -67,6 +71,12 @@ class Vandal:
             path.write_bytes(data.replace(b"add", b"ADD"))
         elif what == "rename":
             path.rename(path.with_name(f"r{self._appended}.jsonl"))
+        elif what == "move":
+            (path.parent / "moved").mkdir(exist_ok=True)
+            path.rename(path.parent / "moved" / path.name)
+        elif what == "copy":
+            shutil.copy(path, path.with_name(f"c{self._appended}.jsonl"))
+            return f"copy {path.name}"
         else:
             path.unlink()
         self._spoilt.add(path)

