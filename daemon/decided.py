@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 
-from acontext_fs import rescued
+from acontext_fs import layout, rescued
 from acontext_fs.commits import Commit
-from acontext_fs.daemon import names
+from acontext_fs.daemon import intake, names
 from acontext_fs.daemon.committer import Committer
 from acontext_fs.daemon.taking_back import note
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.verdicts import Verdict, session_of, verdicts
+from acontext_fs.errors import SessionError
 from acontext_fs.revisions import Revisions
 from acontext_fs.store import Store
 
@@ -62,4 +64,20 @@ class Decided:
         """A learning by the names that its session and tasks have now, and that session."""
         revisions = Revisions(self._store.root)
         learning = names.named_at(revisions, learning, revisions.head())
-        return learning, self._find(session_of(learning))
+        name = session_of(learning)
+        return learning, self._find(name) or self._without_file(name)
+
+    def _without_file(self, name: str) -> Tracked | None:
+        """A session of which only tasks and progress are there: what is decided is noted in them,
+        for its transcript may come back.
+        """
+        space, _, session_id = name.partition("/")
+        folder = f"{layout.SPACES_FOLDER}/{space}/tasks"
+        for path in self._committer.worktree.paths(folder, ".jsonl"):
+            place = layout.place_of(path)
+            if place is not None and place.session_id == session_id:
+                session = Tracked(place)
+                with contextlib.suppress(SessionError):  # Damaged progress is the doctor's.
+                    intake.load(self._store.layout, session)
+                    return session
+        return None

@@ -80,6 +80,25 @@ def test_an_older_learning_is_taken_back_and_later_ones_stay(daemon: Daemon) -> 
     daemon.check_clean()
 
 
+@pytest.mark.parametrize("how", ["undo", "revert"])
+def test_it_is_noted_also_while_the_transcript_is_away(daemon: Daemon, how: str) -> None:
+    data = daemon.path().read_bytes()
+    daemon.path().unlink()
+    daemon.start()
+    first = learnings(daemon)[0]
+    if how == "undo":
+        assert undo(daemon, first).problems == ()
+    else:
+        daemon.git("revert", "--no-edit", learnings(daemon)[2])
+        daemon.settle(10)
+    daemon.path().write_bytes(data)
+    daemon.start()
+    daemon.settle(60)
+    wanted = ["rejected", "learned", "learned"]
+    assert statuses(daemon) == (wanted if how == "undo" else wanted[::-1])
+    daemon.check_clean()
+
+
 def test_a_persons_edits_stay_what_they_are(daemon: Daemon) -> None:
     path = next(p for p in (daemon.root / SKILLS).rglob("*.md") if "scheduler" in p.read_text())
     committed = path.read_text()

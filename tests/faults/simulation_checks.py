@@ -83,12 +83,17 @@ class Checker:
     """What sessions were called that go on under another name."""
     moved: dict[str, str] = field(default_factory=dict)
     """Where their tasks are that were elsewhere."""
+    twins: set[str] = field(default_factory=set)
+    """The files that were renamed and came back under the old name: copies, which are sessions of
+    their own, and are read as such."""
 
     # -- a commit of ours -----------------------------------------------------------------------
 
     def ours(self, node: Node, parent: Node | None, stale: Callable[[int], str]) -> None:
         """Check a commit of the daemon; `stale` says why a job's result is no good."""
         self.commits += 1
+        renamed = ((path, one) for path, one in self.transcripts.items() if one.moved_to)
+        self.twins.update(path for path, one in renamed if one.exists)
         before, notes = self._renamed(parent.tree if parent is not None else {}, node, parent)
         notes = self._decided(notes, node)
         touched: dict[SessionPlace, None] = {}
@@ -234,11 +239,15 @@ class Checker:
         return replace(notes, learned=notes.learned | added.keys())
 
     def _is_doubled(self, key: bytes) -> bool:
-        """Whether the line that opened a task came twice: put back, or glued to another one."""
+        """Whether the line that opened a task came twice: put back, glued to another one, or in a
+        file that came back beside the one it had become.
+        """
         name, number = re.split(rb"[/ ]", key)[0], SERIAL_OF.search(key)
         ids = {name, *(new for new, old in self.names.items() if old == name)}
         ends = tuple(f"/{one.decode()}.jsonl" for one in ids)
         found = [path for path in self.transcripts if path.endswith(ends)]
+        if self.twins.intersection(found):
+            return True
         lines = [one for path in found for one in self.transcripts[path].serials]
         return number is not None and sum(one.count(int(number[1])) for one in lines) > 1
 
