@@ -222,8 +222,7 @@ class History:
         if edit.merge:
             return self._merged(entry, edit, mode)
         old = str(entry.id) if entry is not None else ""
-        if not edit.archive:
-            worktree.check_base(self.root, edit, old)
+        worktree.check_base(self.root, edit, old)
         new = self._blob(edit.content, is_new=entry is None)
         if new == old:
             return None

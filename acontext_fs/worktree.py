@@ -73,10 +73,17 @@ def blob_id(data: bytes | None, path: str) -> str:
 def check_base(root: Path, edit: FileEdit, committed: str) -> None:
     """See that a path holds what the edit was made from, and that `committed` is the same.
 
+    Of a transcript only that it is gone, if the edit is made for that: git takes a file away to
+    write it anew, and has done so once its lock is ours.
+
     Raises:
         CommitConflict: it changed since the caller read it.
         CommitHeld: it holds a person's uncommitted work, or cannot be read.
     """
+    if edit.archive:
+        if edit.absent and _kind(root / edit.path):
+            raise CommitConflict(f"{edit.path} is there again")
+        return
     found = read(root, edit.path)
     if plain(found, edit.path) != plain(edit.base, edit.path):
         raise CommitConflict(f"{edit.path} changed meanwhile")

@@ -4,6 +4,7 @@ of one that is lost.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -144,7 +145,8 @@ class Archiver(Gate):
         place = session.place
         trailers = {"Acontext-Kind": "archive", "Acontext-Session": str(place)}
         message = message_of(f"Save what was read of {place}", session.lost, trailers)
-        self._try(place, lambda: self._saved(session, self._commit([edit], message)))
+        with contextlib.suppress(CommitConflict):  # It is there again: it is looked at anew.
+            self._try(place, lambda: self._saved(session, self._commit([edit], message)))
 
     def follow(self, session: Tracked, move: Move) -> bool:
         """Note where the lines of a session that were read are now; True if that could be done."""
