@@ -15,10 +15,7 @@ from typing import Any
 import pytest
 
 from acontext_fs import gitlock, rescued
-from acontext_fs.commits import FileEdit
-from acontext_fs.daemon import archive, intake
-from acontext_fs.daemon.tracked import Tracked
-from acontext_fs.history import History
+from acontext_fs.daemon import intake
 from acontext_fs.layout import SessionPlace
 from tests.daemon.harness import Daemon, agent, user
 
@@ -130,28 +127,6 @@ def test_lines_that_came_before_the_daemon_noticed_stay_where_they_are(daemon: D
     daemon.settle(20)
     git(daemon, "stash", "pop")
     check(daemon, [*range(1, 11), 14, 15, 11, 12, 13])
-
-
-def test_a_file_that_was_seen_gone_while_git_wrote_it_anew_is_whole_again(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Git removes a file before it writes it, and until it is done nobody else has its lock."""
-    archived_then_ahead(daemon)
-    data = daemon.in_git()
-    daemon.path().unlink()
-    real = archive.rescue_of
-
-    def slow(history: History, session: Tracked) -> FileEdit | None:
-        edit = real(history, session)
-        daemon.path().write_bytes(data)
-        write(daemon, 14, 15)
-        return edit
-
-    monkeypatch.setattr(archive, "rescue_of", slow)
-    daemon.turn()
-    monkeypatch.undo()
-    check(daemon, [*range(1, 11), 14, 15, 11, 12, 13])
-    assert texts(daemon, "lost") == []
 
 
 def test_lines_that_came_in_front_of_extracted_ones_are_read_too(daemon: Daemon) -> None:

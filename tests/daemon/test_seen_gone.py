@@ -1,0 +1,37 @@
+"""A session whose file is looked at in the moment between git's removing and writing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from acontext_fs.commits import FileEdit
+from acontext_fs.daemon import archive
+from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.history import History
+from tests.daemon.harness import Daemon
+from tests.daemon.test_live_sessions import archived_then_ahead, check, texts, write
+
+
+def test_a_file_that_was_seen_gone_while_git_wrote_it_anew_is_whole_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until git is done nobody else has its lock."""
+    daemon = Daemon(tmp_path / "store")
+    archived_then_ahead(daemon)
+    data = daemon.in_git()
+    daemon.path().unlink()
+    real = archive.rescue_of
+
+    def slow(history: History, session: Tracked) -> FileEdit | None:
+        edit = real(history, session)
+        daemon.path().write_bytes(data)
+        write(daemon, 14, 15)
+        return edit
+
+    monkeypatch.setattr(archive, "rescue_of", slow)
+    daemon.turn()
+    monkeypatch.undo()
+    check(daemon, [*range(1, 11), 14, 15, 11, 12, 13])
+    assert texts(daemon, "lost") == []
