@@ -22,9 +22,10 @@ class FileEdit:
     `content` None removes it. `base` is what the caller read there before (None: nothing); the
     edit is refused if the worktree or HEAD hold something else. With `archive` True the worktree
     file is a transcript that others append to: the blob is committed, the file is not touched and
-    `base` is not looked at; with `absent` True, too, there has to be no such file. With `merge`
-    True the edit is the change from `base` to `content`, and it is made three ways in each of what
-    HEAD, the index and the worktree hold, which may differ: a person's edits stay what they are.
+    `base` is not looked at; with `is_lost` True, too, it has to be as it was `seen` (inode, size,
+    nanoseconds; None for no file), or it is not lost any more. With `merge` True the edit is the
+    change from `base` to `content`, and it is made three ways in each of what HEAD, the index and
+    the worktree hold, which may differ: a person's edits stay what they are.
     """
 
     path: str
@@ -32,7 +33,8 @@ class FileEdit:
     base: bytes | None = None
     archive: bool = False
     merge: bool = False
-    absent: bool = False
+    is_lost: bool = False
+    seen: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

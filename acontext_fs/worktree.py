@@ -73,7 +73,7 @@ def blob_id(data: bytes | None, path: str) -> str:
 def check_base(root: Path, edit: FileEdit, committed: str) -> None:
     """See that a path holds what the edit was made from, and that `committed` is the same.
 
-    Of a transcript only that it is gone, if the edit is made for that: git takes a file away to
+    Of a transcript only that it is still as it was seen, if it is lost: git takes a file away to
     write it anew, and has done so once its lock is ours.
 
     Raises:
@@ -81,8 +81,8 @@ def check_base(root: Path, edit: FileEdit, committed: str) -> None:
         CommitHeld: it holds a person's uncommitted work, or cannot be read.
     """
     if edit.archive:
-        if edit.absent and _kind(root / edit.path):
-            raise CommitConflict(f"{edit.path} is there again")
+        if edit.is_lost and _stamp(root / edit.path) != edit.seen:
+            raise CommitConflict(f"{edit.path} is being written")
         return
     found = read(root, edit.path)
     if plain(found, edit.path) != plain(edit.base, edit.path):
@@ -120,6 +120,14 @@ def check_way(root: Path, path: str) -> None:
             return
         if not stat.S_ISDIR(kind):
             raise CommitHeld(f"{place} is a file where a folder is needed; move it away", path)
+
+
+def _stamp(place: Path) -> tuple[int, int, int] | None:
+    try:
+        found = place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _kind(place: Path) -> int:

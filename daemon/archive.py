@@ -122,7 +122,7 @@ def rescue_of(history: History, session: Tracked) -> FileEdit | None:
     whole = b"".join(line + b"\n" for line in lines)
     if have.startswith(whole) or not whole.startswith(have):
         return None  # A person committed as much, or something else.
-    return FileEdit(path, whole, archive=True, absent=session.stamp is None)
+    return FileEdit(path, whole, archive=True, is_lost=True, seen=session.stamp)
 
 
 def restore(root: Path, history: History, session: Tracked, clean: Clean) -> bool:

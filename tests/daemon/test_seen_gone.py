@@ -14,14 +14,17 @@ from tests.daemon.harness import Daemon
 from tests.daemon.test_live_sessions import archived_then_ahead, check, texts, write
 
 
+@pytest.mark.parametrize("first", [None, b""])
 def test_a_file_that_was_seen_gone_while_git_wrote_it_anew_is_whole_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bytes | None
 ) -> None:
     """Until git is done nobody else has its lock."""
     daemon = Daemon(tmp_path / "store")
     archived_then_ahead(daemon)
     data = daemon.in_git()
     daemon.path().unlink()
+    if first is not None:
+        daemon.path().write_bytes(first)
     real = archive.rescue_of
 
     def slow(history: History, session: Tracked) -> FileEdit | None:
