@@ -99,8 +99,10 @@ class Salvage(Behind):
         have = self.in_git(session.place)
         now = self.on_disk(session.place)
         committed = self.committed(session.place, now)
-        if not committed or self._waits:
+        if self._waits:
             return False
+        if not committed:
+            return not have and self._put_back_all(session, now)
         went_back = self._went_back(session)
         if went_back:
             session.set_aside()
@@ -117,6 +119,17 @@ class Salvage(Behind):
             self._leave_rest(session)
             return bool(more) or went_back
         return went_back
+
+    def _put_back_all(self, session: Tracked, now: Sequence[bytes]) -> bool:
+        """The same where git has an empty file, which tells nothing of what was read of it."""
+        lines = [line.data for line in session.kept]
+        is_whole = bool(lines) and session.kept[0].number == 1 and not set(lines) & set(now)
+        holds = self._committer.history.holds(session.place.session_path)
+        if not (is_whole and holds and session.lost and self._is_another_file(session)):
+            return False
+        self._put(session.place, lines)
+        session.let_all_go()
+        return True
 
     def _leave_rest(self, session: Tracked) -> None:
         """Let go of what was read of a file that is whole again; a ref gets what is not in it."""

@@ -1,4 +1,4 @@
-"""A session whose file is looked at in the moment between git's removing and writing it."""
+"""Sessions that git puts back in a way that looks like a loss: seen in between, or empty."""
 
 from __future__ import annotations
 
@@ -38,3 +38,21 @@ def test_a_file_that_was_seen_gone_while_git_wrote_it_anew_is_whole_again(
     monkeypatch.undo()
     check(daemon, [*range(1, 11), 14, 15, 11, 12, 13])
     assert texts(daemon, "lost") == []
+
+
+@pytest.mark.parametrize("more", [(), (4, 5)])
+def test_a_file_that_git_has_as_an_empty_one_gets_back_what_was_read(
+    tmp_path: Path, more: tuple[int, ...]
+) -> None:
+    daemon = Daemon(tmp_path / "store")
+    daemon.path().parent.mkdir(parents=True, exist_ok=True)
+    daemon.path().touch()
+    daemon.settle(20)
+    assert daemon.in_git() == b""
+    write(daemon, 1, 3)
+    daemon.turn()
+    daemon.git("reset", "-q", "--hard")
+    assert daemon.path().read_bytes() == b""
+    if more:
+        write(daemon, *more)
+    check(daemon, [*more, 1, 2, 3])
