@@ -91,6 +91,15 @@ def read_bytes(path: Path) -> bytes | None:
         raise StoreError(f"cannot read {path}: {reason(error)}") from error
 
 
+def stamp_of(path: Path) -> tuple[int, int, int] | None:
+    """What tells whether a file changed (inode, size, nanoseconds); None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 def reason(error: OSError) -> str:
     """What the system said, and what a person can do about it where that is known."""
     text = error.strerror or str(error)

@@ -81,7 +81,7 @@ def check_base(root: Path, edit: FileEdit, committed: str) -> None:
         CommitHeld: it holds a person's uncommitted work, or cannot be read.
     """
     if edit.archive:
-        if edit.is_lost and _stamp(root / edit.path) != edit.seen:
+        if edit.is_lost and files.stamp_of(root / edit.path) != edit.seen:
             raise CommitConflict(f"{edit.path} is being written")
         return
     found = read(root, edit.path)
@@ -120,14 +120,6 @@ def check_way(root: Path, path: str) -> None:
             return
         if not stat.S_ISDIR(kind):
             raise CommitHeld(f"{place} is a file where a folder is needed; move it away", path)
-
-
-def _stamp(place: Path) -> tuple[int, int, int] | None:
-    try:
-        found = place.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _kind(place: Path) -> int:

@@ -27,7 +27,7 @@ from acontext_fs.daemon.tail import (
     Unchanged,
     Vanished,
 )
-from acontext_fs.daemon.tracked import RECENT_MESSAGES, Stamp, Tracked
+from acontext_fs.daemon.tracked import RECENT_MESSAGES, Tracked
 from acontext_fs.errors import RedactionError, SessionError
 from acontext_fs.formats.reader import Reader
 from acontext_fs.history import History
@@ -36,14 +36,7 @@ from acontext_fs.progress import Progress
 from acontext_fs.records import Batch, Cursor, Line, Message, Record
 from acontext_fs.source import Worktree
 
-
-def stamp_of(path: Path) -> Stamp | None:
-    """What tells whether a file changed; None if there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
+stamp_of = files.stamp_of
 
 
 def load(root: Layout, session: Tracked) -> None:

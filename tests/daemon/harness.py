@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from acontext_fs import gitlock, setup
@@ -143,3 +144,12 @@ class Daemon:
             inside = path.relative_to(self.root).as_posix()
             text = self.git("show", f"HEAD:{inside}")
             assert text.encode("utf-8", errors="surrogateescape") == path.read_bytes()
+
+
+def of_a_person(root: Path) -> Iterator[Daemon]:
+    """A daemon beside a person who commits, for a fixture."""
+    made = Daemon(root)
+    made.git("config", "user.name", "p")
+    made.git("config", "user.email", "p@example.invalid")
+    yield made
+    made.service.pipeline.roster.close()

@@ -17,7 +17,7 @@ import pytest
 from acontext_fs import gitlock, rescued
 from acontext_fs.daemon import intake
 from acontext_fs.layout import SessionPlace
-from tests.daemon.harness import Daemon, agent, user
+from tests.daemon.harness import Daemon, agent, of_a_person, user
 
 PATH = "spaces/default/sessions/s.jsonl"
 WITHOUT_FILTER = ["-c", "filter.acontext-fs.process=", "-c", "filter.acontext-fs.required=false"]
@@ -25,11 +25,7 @@ WITHOUT_FILTER = ["-c", "filter.acontext-fs.process=", "-c", "filter.acontext-fs
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    made = Daemon(tmp_path / "store")
-    made.git("config", "user.name", "p")
-    made.git("config", "user.email", "p@example.invalid")
-    yield made
-    made.service.pipeline.roster.close()
+    yield from of_a_person(tmp_path / "store")
 
 
 def git(daemon: Daemon, *arguments: str) -> str:

@@ -16,7 +16,7 @@ from acontext_fs.commits import parse_commit
 from acontext_fs.daemon import names
 from acontext_fs.layout import SessionPlace
 from tests import learned_store
-from tests.daemon.harness import Daemon, agent, user
+from tests.daemon.harness import Daemon, agent, of_a_person, user
 
 WITHOUT_FILTER = ["-c", "filter.acontext-fs.process=", "-c", "filter.acontext-fs.required=false"]
 ASK = user("I always prefer tabs. Please rename foo to bar in src/a.py.")
@@ -27,11 +27,7 @@ SPACE = "spaces/default"
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    made = Daemon(tmp_path / "store")
-    made.git("config", "user.name", "p")
-    made.git("config", "user.email", "p@example.invalid")
-    yield made
-    made.service.pipeline.roster.close()
+    yield from of_a_person(tmp_path / "store")
 
 
 def git(daemon: Daemon, *arguments: str) -> str:
