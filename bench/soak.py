@@ -140,14 +140,14 @@ def drain(stage: Stage) -> dict[str, object]:
 def table(stage: Stage, check: Check, drained: dict[str, object]) -> list[tuple[str, object]]:
     """What was tried, and what came of it."""
     notes = {name: list(entries(stage, name)) for name in ACTORS}
-    ended: dict[str, Any] = (
-        notes["agents"][-1] if notes["agents"] else {"lines": 0, "seconds": 1, "kinds": {}}
-    )
+    nothing = {"lines": 0, "seconds": 1, "quiet_seconds": 0, "kinds": {}}
+    ended: dict[str, Any] = notes["agents"][-1] if notes["agents"] else nothing
     counts = orjson.loads(stage.left.read_bytes())["counts"]
     rows: list[tuple[str, object]] = [
         ("seed", stage.seed),
         ("lines appended", f"{ended['lines']:,}"),
         ("lines a second", f"{ended['lines'] / ended['seconds']:.0f} of {stage.rate:.0f} asked"),
+        ("  asked to be quiet for", f"{ended['quiet_seconds']:.0f} of {ended['seconds']:.0f} s"),
         *((f"  {kind} lines", f"{n:,}") for kind, n in sorted(ended["kinds"].items())),
         ("  refused to a program, the file was short", ended.get("refused", 0)),
         *((f"daemon: {what}", n) for what, n in sorted(_count(notes["daemon"][:-1]).items())),

@@ -28,6 +28,10 @@ WHOLE_TRIES_MAX = 20
 HOT = 12
 """So many sessions are written to at a time; the others are quiet for a while."""
 HOT_SECONDS = 8.0
+BEHIND_SECONDS = 60.0
+"""How much they make up for, if they had to be quiet, or the machine was slow."""
+FASTER = 2.0
+"""How much faster than asked they do that, at most."""
 
 
 class Writer:
@@ -154,11 +158,12 @@ def run(stage: Stage) -> None:
     due, hot_until, lines = begun, 0.0, 0
     hot: list[Writer] = []
     kinds: dict[str, int] = {}
-    heard = ""
+    heard, quiet_seconds = "", 0.0
     while not stage.is_over():
         heard = _listen(stage, writers, heard)
         if heard and not heard.startswith("write"):
             time.sleep(0.02)
+            quiet_seconds += 0.02
             continue
         if time.monotonic() > hot_until:
             hot = actor.rng.sample(writers, min(HOT, len(writers)))
@@ -167,11 +172,19 @@ def run(stage: Stage) -> None:
         lines += len(found)
         for wanted in found:
             kinds[wanted.kind] = kinds.get(wanted.kind, 0) + 1
-        due = max(due + len(found) / stage.rate, time.monotonic() - 1.0)
-        time.sleep(max(0.0, due - time.monotonic()))
+        now, takes = time.monotonic(), len(found) / stage.rate
+        due = max(due + takes, now - BEHIND_SECONDS)
+        time.sleep(max(due - now, takes / FASTER))
     for writer in writers:
         writer.finish()
     stage.tell(stage.agents_heard, "over")
     seconds = time.monotonic() - begun
     refused = sum(writer.refused for writer in writers)
-    actor.note("appended", lines=lines, seconds=seconds, kinds=kinds, refused=refused)
+    actor.note(
+        "appended",
+        lines=lines,
+        seconds=seconds,
+        quiet_seconds=quiet_seconds,
+        kinds=kinds,
+        refused=refused,
+    )

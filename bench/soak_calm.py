@@ -24,6 +24,8 @@ BACK_SECONDS = 45.0
 """How long lines that git took away may stay away."""
 NEEDED_SECONDS = 25.0
 """How much time has to be left for it to be worth it."""
+PAUSE_SECONDS = 8.0
+"""How long the agents are left to write before they are asked to be quiet again."""
 
 
 class Calm:
@@ -33,6 +35,7 @@ class Calm:
         self._actor = actor
         self._stage = actor.stage
         self._number = 0
+        self._ended_at = float("-inf")
 
     def during(self, name: str, action: Callable[[], str]) -> str:
         """Do `action` while nobody writes and the daemon lives, and see that every line comes
@@ -40,6 +43,8 @@ class Calm:
         """
         if self._stage.ends_at - time.monotonic() < NEEDED_SECONDS:
             return "no time left"
+        if time.monotonic() < self._ended_at + PAUSE_SECONDS:
+            return "too soon"
         self._stage.daemon_lives.unlink(missing_ok=True)
         with self._asked():
             refused = self._begin()
@@ -59,13 +64,15 @@ class Calm:
             yield
         finally:
             self._stage.calm.unlink(missing_ok=True)
+            self._ended_at = time.monotonic()
 
     def _begin(self) -> str:
         """Wait until all is read, and something of it is not committed."""
-        if not self._say("hush"):
-            return "the agents go on"
+        self._say("write")
         if not _waited(self._stage.daemon_lives.exists, DAEMON_SECONDS):
             return "no daemon lives"
+        if not self._say("hush"):
+            return "the agents go on"
         if self._actor.acontext("flush", "--timeout", "60").returncode:
             return "the daemon is not done"
         self._write_a_little()

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import orjson
+from soak_calm import Calm
 from soak_git import Git
 from soak_person_clone import CloneWork
 from soak_person_git import GitWork
@@ -232,7 +233,7 @@ class Person(Actor):
 def run(stage: Stage) -> None:
     """Edit and use git until the end, then put everything in order and write down what is left."""
     person = Person(stage)
-    work = GitWork(person)
+    work, calm = GitWork(person), Calm(person)
     actions: dict[str, Callable[[], str]] = {
         "edit": person.edit,
         "own file": person.own_file,
@@ -242,8 +243,8 @@ def run(stage: Stage) -> None:
         "move learned skill": person.move_learned,
         "delete learned skill": person.delete_learned,
         **work.actions(),
-        **TreeWork(person, work).actions(),
-        **CloneWork(person, work).actions(),
+        **TreeWork(person, work, calm).actions(),
+        **CloneWork(person, work, calm).actions(),
     }
     weights = {**WEIGHTS, **(ROUGH if stage.rough else {})}
     person.new_skill()

@@ -23,10 +23,10 @@ FLUSH_SECONDS = 60
 class CloneWork:
     """Lets a clone learn, and pulls it."""
 
-    def __init__(self, person: Person, work: GitWork) -> None:
+    def __init__(self, person: Person, work: GitWork, calm: Calm) -> None:
         self._person = person
         self._work = work
-        self._calm = Calm(person)
+        self._calm = calm
         self._folder = person.stage.folder / "learning-clone"
         self._clone = Git(person, self._folder)
         self._lines = conversation(SESSION, person.rng)

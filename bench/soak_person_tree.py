@@ -23,11 +23,11 @@ MERGES_MAX = 5
 class TreeWork:
     """Commands that take away, or put aside, all that is not committed; each in calm."""
 
-    def __init__(self, person: Person, work: GitWork) -> None:
+    def __init__(self, person: Person, work: GitWork, calm: Calm) -> None:
         self._person = person
         self._git = person.git
         self._work = work
-        self._calm = Calm(person)
+        self._calm = calm
         self._number = 0
 
     def actions(self) -> dict[str, Callable[[], str]]:

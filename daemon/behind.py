@@ -33,7 +33,13 @@ class Behind(Versions):
     def __init__(self, store: Store, committer: Committer, report: Callable[[Event], None]) -> None:
         super().__init__(store, committer)
         self.left: list[Left] = []
+        self.has_waited = False
+        """Whether git was busy at any time since the last `begin`."""
         self._report = report
+
+    def begin(self) -> None:
+        """Begin to look at something: whether git is busy is asked anew."""
+        self.has_waited = False
 
     def settle(self, session: Tracked) -> None:
         """Keep under a ref what was read of a session before its progress changed on disk, if it is
@@ -111,8 +117,13 @@ class Behind(Versions):
 
     @property
     def _waits(self) -> bool:
-        """Whether a person or git is in the middle of something: files will not stay so."""
-        return bool(self._committer.blocked or self._committer.history.held())
+        """Whether a person or git is in the middle of something: files will not stay so. Once it
+        was so, it is so to the end of the look: one step that waited must not be skipped by the
+        next.
+        """
+        if not self.has_waited:
+            self.has_waited = bool(self._committer.blocked or self._committer.history.held())
+        return self.has_waited
 
 
 def _holds(one: Left, other: Left) -> bool:

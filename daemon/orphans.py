@@ -21,6 +21,7 @@ from acontext_fs import files
 from acontext_fs.clock import Clock
 from acontext_fs.daemon import resources
 from acontext_fs.daemon.tail import Identity
+from acontext_fs.daemon.tracked import Stamp
 
 OPEN_MAX = 64
 """How many session files are kept open, and how many orphans."""
@@ -59,7 +60,7 @@ class Writer:
 class Orphan:
     """A file that was at `path` (in the store) and has no name any more. Times are monotonic
     seconds. `read_lines` is how many lines of it had been read by then, `taken_bytes` how much of
-    it is where it belongs; `astray` is the inode of a file at the path that is no continuation.
+    it is where it belongs; `astray` is the stamp of a file at the path that is no continuation.
     """
 
     path: str
@@ -69,7 +70,7 @@ class Orphan:
     since: float
     taken_bytes: int = 0
     is_placed: bool = False
-    astray: int | None = None
+    astray: Stamp | None = None
     ref: str = ""
     size: int = 0
     saved_bytes: int = 0
@@ -99,6 +100,16 @@ class Orphan:
         """Note that its `lines` behind `offset`, and what is in front, are where they belong."""
         self.is_placed = True
         self.taken_bytes = offset + sum(len(line) + 1 for line in lines)
+
+    def told_of(self) -> str:
+        """What a person should know of it, in a sentence."""
+        who = f"process {self.writers[0]}"
+        if len(self.writers) > 1:
+            who = f"processes {', '.join(self.writers)}"
+        return (
+            f"{self.path}: {who} still writes into the file that was replaced; its lines are taken "
+            "over as long as this daemon runs; restart that process"
+        )
 
     @property
     def has_news(self) -> bool:

@@ -207,12 +207,16 @@ class Roster:
 
     def _look(self, session: Tracked, may_read: bool) -> None:
         salvage, was, before = self._salvage, session.lost, session.stamp
+        salvage.begin()
         salvage.notice(session)
         was_put_back = not (session.lost or session.aside) and salvage.take_over(session)
         self._read_on(session, may_read)
         changed, lost = session.stamp != before, session.lost and not was
-        if session.aside or (session.lost and (lost or changed or session.kept)):
+        is_due = lost or changed or session.kept or session.is_postponed
+        if session.aside or (session.lost and is_due):
+            session.is_postponed = True  # Unless that comes to its end, and did not have to wait.
             was_put_back = self._mend(session, may_read) or was_put_back
+            session.is_postponed = salvage.has_waited
         if was_put_back and not session.lost:
             self._committer.archive([session])  # Git calls the file changed until then.
         if changed and session.grown_at + OPEN_SECONDS > self._store.clock.monotonic():
@@ -286,16 +290,12 @@ class Roster:
 
     def select(self, paths: Iterable[str]) -> list[Tracked]:
         """The sessions of the given paths; all of them if none is given."""
-        chosen = list(paths)
-        if not chosen:
-            return [self.all[path] for path in sorted(self.all)]
-        return [self.all[path] for path in chosen if path in self.all]
+        return [self.all[path] for path in list(paths) or sorted(self.all) if path in self.all]
 
     def sizes(self, chosen: Iterable[Tracked]) -> dict[str, int]:
         """How large the files of these sessions are at this moment, by their paths."""
         paths = [one.place.session_path for one in chosen]
-        stamps = [intake.stamp_of(self._store.root / path) for path in paths]
-        return {path: stamp[1] if stamp else 0 for path, stamp in zip(paths, stamps, strict=True)}
+        return {path: (intake.stamp_of(self._store.root / path) or (0, 0))[1] for path in paths}
 
     def _begin(self, place: SessionPlace) -> None:
         session = Tracked(place)
@@ -371,7 +371,7 @@ class Roster:
 
     def _rescue(self, session: Tracked) -> None:
         """Give git what was read of a lost file; while that cannot be, it stays in memory."""
-        if self._committer.blocked:
+        if self._committer.blocked or session.is_postponed:
             return
         edit = archive.rescue_of(self._committer.history, session)
         if edit is None:

@@ -20,7 +20,7 @@ from acontext_fs.daemon.committer import Committer
 from acontext_fs.daemon.following import Move
 from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.orphans import Orphan, Orphans
-from acontext_fs.daemon.tracked import Tracked
+from acontext_fs.daemon.tracked import Stamp, Tracked
 from acontext_fs.daemon.versions import joined
 from acontext_fs.elsewhere import Elsewhere
 from acontext_fs.errors import AcontextError, CommitHeld
@@ -242,18 +242,20 @@ class Salvage(Behind):
 
     def _missing(self, orphan: Orphan, old: list[bytes]) -> list[bytes] | None:
         """What the file at an orphan's path lacks of its lines; None if it is not the same any more
-        (and no other has come since that was found out).
+        (nor has changed since that was found out: git may have been about to write it).
         """
-        stamp = intake.stamp_of(self._store.root / orphan.path)
-        place = layout.place_of(orphan.path)
-        if place is None or stamp is None or orphan.astray == stamp[0]:
+        stamp, place = self._stamp(orphan), layout.place_of(orphan.path)
+        if place is None or stamp is None or orphan.astray == stamp:
             return None
         now = self.on_disk(place)
         more = alignment.missing(
             old, now, self.committed(place, now), orphan.read_lines, replaced=True
         )
-        orphan.astray = stamp[0] if more is None else None
+        orphan.astray = stamp if more is None else None
         return more
+
+    def _stamp(self, orphan: Orphan) -> Stamp | None:
+        return files.stamp_of(self._store.root / orphan.path)
 
     def tend(self, tracked: Mapping[str, Tracked]) -> set[str]:
         """Say who writes into files without a name, and save what belongs nowhere; returns the
@@ -262,6 +264,7 @@ class Salvage(Behind):
         Raises:
             AcontextError: git refused.
         """
+        self.begin()
         for session in tracked.values():
             self._leave_overtaken(session)
         self.save_behind()
@@ -270,7 +273,8 @@ class Salvage(Behind):
             known = tracked.get(orphan.path)
             self._tell(orphan, known)
             is_home = known is not None and not known.lost
-            belongs = is_home and (orphan.is_placed or orphan.astray is None)
+            is_astray = bool(orphan.astray) and orphan.astray == self._stamp(orphan)
+            belongs = is_home and (orphan.is_placed or not is_astray)
             if not belongs and orphan.has_news and not self._waits:
                 self._save_orphan(orphan, at_once=orphan in over)
             if orphan in over and not (orphan.has_news and belongs):
@@ -281,7 +285,7 @@ class Salvage(Behind):
         if orphan.writers and orphan.writers != orphan.told:
             orphan.told = orphan.writers
             place = session.place if session is not None else None
-            self._report(Event("replaced", place, _told(orphan)))
+            self._report(Event("replaced", place, orphan.told_of()))
 
     def _save_orphan(self, orphan: Orphan, *, at_once: bool) -> None:
         """Give git what an orphan holds that is nowhere else, once it is quiet."""
@@ -303,7 +307,7 @@ class Salvage(Behind):
 
     def notices(self) -> list[str]:
         """What a person should know of programs that write into files without a name."""
-        return [_told(one) for one in self._orphans.all if one.writers]
+        return [one.told_of() for one in self._orphans.all if one.writers]
 
     def close(self, tracked: Mapping[str, Tracked]) -> None:
         """Keep under refs what only memory holds, whatever a person and git are in the middle of,
@@ -382,16 +386,6 @@ class Salvage(Behind):
             what = f"{place.session_path}: a line is being written; lines wait for it"
             raise CommitHeld(what, place.session_path, soon=True)
         sessions.append_line(path, b"\n".join(lines))
-
-
-def _told(orphan: Orphan) -> str:
-    who = f"process {orphan.writers[0]}"
-    if len(orphan.writers) > 1:
-        who = f"processes {', '.join(orphan.writers)}"
-    return (
-        f"{orphan.path}: {who} still writes into the file that was replaced; its lines are taken "
-        "over as long as this daemon runs; restart that process"
-    )
 
 
 def _lines(count: int) -> str:

@@ -67,6 +67,8 @@ class Tracked:
     come with a pull."""
     compared: tuple[object, ...] = ()
     """What was said of a lost file when it was last compared with git, and what both were then."""
+    is_postponed: bool = False
+    """Git was busy when its file was to be mended."""
     tell_at: float | None = None
     """When that is to be said, if it is not said yet and still so."""
     is_duplicate: bool = False

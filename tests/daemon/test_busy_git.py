@@ -1,0 +1,66 @@
+"""Lines come back also if git is busy in the middle of it, and to a file that was empty before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from acontext_fs.history import History
+from tests.daemon.harness import Daemon
+from tests.daemon.test_live_sessions import archived_then_ahead, check, git, line, texts, write
+
+QUESTIONS = 16
+"""More often than that nobody asks in one turn whether git is busy."""
+
+
+@pytest.mark.parametrize("more", [(), (14, 15)])
+@pytest.mark.parametrize("often", [1, 2, 3, 5])
+@pytest.mark.parametrize("first", range(1, QUESTIONS))
+def test_lines_come_back_if_git_begins_something_between_two_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, often: int, more: tuple[int, ...]
+) -> None:
+    """The daemon asks several times in a turn; some of the answers are others than the rest."""
+    daemon = Daemon(tmp_path / "store")
+    archived_then_ahead(daemon)
+    git(daemon, "checkout", "-q", "--", ".")
+    if more:
+        write(daemon, *more)
+    asked = 0
+    real = History.held
+
+    def held(self: History, *, lasting: bool = False) -> str:
+        nonlocal asked
+        asked += 1
+        is_busy = first <= asked < first + often
+        return "a git command begins" if is_busy else real(self, lasting=lasting)
+
+    monkeypatch.setattr(History, "held", held)
+    daemon.turn()
+    monkeypatch.undo()
+    check(daemon, [*range(1, 11), *more, 11, 12, 13])
+    assert texts(daemon, "rescued") == []
+
+
+@pytest.mark.parametrize("looks", ["before", "after", "both"])
+def test_what_is_written_into_a_replaced_file_comes_to_one_that_git_has_as_empty(
+    tmp_path: Path, looks: str
+) -> None:
+    daemon = Daemon(tmp_path / "store")
+    daemon.path().parent.mkdir(parents=True, exist_ok=True)
+    daemon.path().touch()
+    daemon.settle(20)
+    with open(daemon.path(), "ab", buffering=0) as file:
+        for number in range(1, 9):
+            file.write(json.dumps(line(number)).encode() + b"\n")
+        daemon.turn()
+        git(daemon, "checkout", "-q", "--", ".")
+        if looks in ("before", "both"):
+            daemon.turn()
+        for number in range(9, 21):
+            file.write(json.dumps(line(number)).encode() + b"\n")
+        if looks in ("after", "both"):
+            daemon.turn()
+        daemon.settle(20)
+    check(daemon, list(range(1, 21)))
