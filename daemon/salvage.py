@@ -194,7 +194,7 @@ class Salvage(Behind):
         file without a name.
         """
         for orphan in self._orphans.of(session.place.session_path):
-            if orphan.identity == session.identity and not orphan.is_placed:
+            if orphan.identity == session.held_identity and not orphan.is_placed:
                 yield self.clean(orphan.lines()), orphan.read_lines, orphan
         kept = session.aside or session.kept
         if kept and kept[0].number - 1 <= len(have):
@@ -209,7 +209,8 @@ class Salvage(Behind):
 
     def _is_another_file(self, session: Tracked) -> bool:
         stamp = intake.stamp_of(self._store.root / session.place.session_path)
-        return None not in (stamp, session.identity) and stamp[0] != session.identity[1]  # type: ignore[index]
+        was = session.held_identity
+        return stamp is not None and was is not None and stamp[0] != was[1]
 
     # -- somebody goes on writing into it ---------------------------------------------------------
 

@@ -93,6 +93,8 @@ class Tracked:
     aside: list[Line] = field(default_factory=list)
     """Lines that were read before its progress was taken from disk again, and that git did not
     have: on disk still, or to be saved."""
+    aside_identity: Identity | None = None
+    """The file they were read from."""
     overtaken: list[list[Line]] = field(default_factory=list)
     """What was aside when other lines were read in its place: to be saved."""
     reader: Reader | None = None
@@ -105,6 +107,11 @@ class Tracked:
     """Size and digest of the file's beginning whose clean form git has."""
     level_stamp: Stamp | None = None
     """The file as it was when the archive was found level with its complete lines."""
+
+    @property
+    def held_identity(self) -> Identity | None:
+        """The file that the lines were read from which git does not have."""
+        return self.aside_identity if self.aside else self.identity
 
     @property
     def is_new(self) -> bool:
@@ -145,6 +152,8 @@ class Tracked:
 
     def set_aside(self) -> None:
         """Hold on to what git does not have apart from what is read from now on."""
+        if not self.aside:
+            self.aside_identity = self.identity
         both = {line.number: line for line in (*self.aside, *self.kept)}
         one = [both[number] for number in sorted(both)]
         is_one = not one or one[-1].number - one[0].number < len(one)
@@ -157,6 +166,7 @@ class Tracked:
 
     def take_up(self) -> None:
         """Hold on again to what was set aside, instead of what was read since."""
+        self.identity = self.held_identity
         lines, self.aside = self.aside, []
         self.let_all_go()
         for line in lines:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from acontext_fs.history import History
-from tests.daemon.harness import Daemon
+from tests.daemon.harness import Daemon, user
 from tests.daemon.test_live_sessions import archived_then_ahead, check, git, line, texts, write
 
+TOKEN = "ghp" + "_" + "R4nd0mLyCh0s3nLettersAndDigitsF0rTh1sT"[:36]
 QUESTIONS = 16
 """More often than that nobody asks in one turn whether git is busy."""
 
@@ -40,6 +41,29 @@ def test_lines_come_back_if_git_begins_something_between_two_looks(
     daemon.turn()
     monkeypatch.undo()
     check(daemon, [*range(1, 11), *more, 11, 12, 13])
+    assert texts(daemon, "rescued") == []
+
+
+@pytest.mark.parametrize("secret", [False, True])
+@pytest.mark.parametrize("turns", [1, 2, 4])
+@pytest.mark.parametrize("written", [0, 1, 3])
+def test_lines_come_back_if_git_was_busy_for_a_while_and_somebody_wrote_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, secret: bool, turns: int, written: int
+) -> None:
+    """What git puts back has no secrets, and is found to go on elsewhere."""
+    daemon = Daemon(tmp_path / "store")
+    daemon.write(user(f"line 0 {TOKEN if secret else ''}"))
+    archived_then_ahead(daemon, first=0)
+    with monkeypatch.context() as busy:
+        busy.setattr(History, "held", lambda *_, **__: "a git command is at work")
+        git(daemon, "checkout", "-q", "--", ".")
+        for turn in range(turns):
+            daemon.turn()
+            daemon.clock.advance(1.0)
+            if turn < written:
+                write(daemon, 14 + turn, 14 + turn)
+    more = range(14, 14 + min(turns, written))
+    check(daemon, [*range(11), *more, 11, 12, 13])
     assert texts(daemon, "rescued") == []
 
 
