@@ -9,17 +9,24 @@ from collections.abc import Sequence
 
 
 def missing(
-    old: Sequence[bytes], now: Sequence[bytes], committed: int, read: int, *, replaced: bool
+    old: Sequence[bytes],
+    now: Sequence[bytes],
+    committed: Sequence[int],
+    read: int,
+    *,
+    replaced: bool,
 ) -> list[bytes] | None:
     """The lines of `old` to be appended to `now` so that nothing is lost, [] if it has all of them;
     None if it is not the same session going on, but what somebody made of it.
 
-    `old` is what had been written, of which `read` lines were read; of `now`, git has the first
-    `committed`. Git puts a file back as it has it. Lines that came behind that since are left
-    alone, if it is another file (`replaced`): nobody rewrites an open file and leaves so much.
+    `old` is what had been written, of which `read` lines were read; of `now`, git had the first of
+    `committed` (one of these numbers) when it put the file back. Git puts a file back as it has it.
+    Lines that came behind that since are left alone, if it is another file (`replaced`): nobody
+    rewrites an open file and leaves so much.
     """
     same = common(old, now)
-    if same < committed or same == 0 or (same != committed and same < read):
+    is_whole = same >= (read or min(committed, default=0))
+    if same == 0 or not (is_whole or same in committed):
         return None
     rest, there = old[same:], now[same:]
     if there and rest and not replaced:

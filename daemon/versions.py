@@ -44,12 +44,12 @@ class Versions:
         data = self._committer.history.read(place.session_path) or b""
         return data.split(b"\n")[:-1]
 
-    def committed(self, place: SessionPlace, now: Sequence[bytes]) -> int:
-        """How many lines of a file git had when it put the file back: a person may have committed
-        what came since.
+    def committed(self, place: SessionPlace, now: Sequence[bytes]) -> tuple[int, ...]:
+        """How many lines of a file git may have had when it put the file back: what it has, or what
+        it had before, as a person may have committed what came since. () if it had others.
         """
         have = (self.in_git(place), self.at(self.before, place))
-        return min((len(one) for one in have if one and list(now[: len(one)]) == one), default=0)
+        return tuple(sorted({len(one) for one in have if one and list(now[: len(one)]) == one}))
 
     def noted(self, place: SessionPlace) -> list[str]:
         """The last commits that tell of a session, newest first: also those of other machines."""

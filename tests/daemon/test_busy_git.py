@@ -67,6 +67,22 @@ def test_lines_come_back_if_git_was_busy_for_a_while_and_somebody_wrote_on(
     assert texts(daemon, "rescued") == []
 
 
+def test_lines_come_back_to_what_was_archived_after_a_person_had_committed(tmp_path: Path) -> None:
+    """What git had of the session before that commit is shorter than what it puts back."""
+    daemon = Daemon(tmp_path / "store")
+    write(daemon, 1, 5)
+    assert daemon.flush() == []
+    git(daemon, "commit", "-q", "--allow-empty", "-m", "Mine")
+    daemon.turn()
+    write(daemon, 6, 10)
+    assert daemon.flush() == []
+    write(daemon, 11, 13)
+    daemon.turn()
+    git(daemon, "checkout", "-q", "--", ".")
+    check(daemon, list(range(1, 14)))
+    assert texts(daemon, "rescued") == []
+
+
 @pytest.mark.parametrize("looks", ["before", "after", "both"])
 def test_what_is_written_into_a_replaced_file_comes_to_one_that_git_has_as_empty(
     tmp_path: Path, looks: str
