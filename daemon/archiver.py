@@ -148,11 +148,11 @@ class Archiver(Gate):
         with contextlib.suppress(CommitConflict):  # It is there again: it is looked at anew.
             self._try(place, lambda: self._saved(session, self._commit([edit], message)))
 
-    def follow(self, session: Tracked, move: Move) -> bool:
-        """Note where the lines of a session that were read are now; True if that could be done."""
-        before = session.generation
-        self._try(session.place, lambda: self._follow(session, move))
-        return session.generation > before
+    def follow(self, session: Tracked, move: Move) -> str:
+        """Note where the lines of a session that were read are now, unless that is more than can be
+        noted; what it has to wait for, or "".
+        """
+        return self._try(session.place, lambda: self._follow(session, move))
 
     def _follow(self, session: Tracked, move: Move) -> None:
         place = session.place

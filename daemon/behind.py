@@ -117,12 +117,14 @@ class Behind(Versions):
 
     @property
     def _waits(self) -> bool:
-        """Whether a person or git is in the middle of something: files will not stay so. Once it
-        was so, it is so to the end of the look: one step that waited must not be skipped by the
-        next.
+        """Whether a person or git is in the middle of something: files will not stay so; or the
+        branch was moved, and from where is not noted yet. Once it was so, it is so to the end of
+        the look: one step that waited must not be skipped by the next.
         """
+        committer = self._committer
         if not self.has_waited:
-            self.has_waited = bool(self._committer.blocked or self._committer.history.held())
+            has_moved = committer.history.head() != committer.head
+            self.has_waited = bool(committer.blocked or has_moved or committer.history.held())
         return self.has_waited
 
 

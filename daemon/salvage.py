@@ -179,7 +179,9 @@ class Salvage(Behind):
         cursor = Cursor(len(b"".join(raw[: to[-1]])), to[-1], fingerprint)
         readings = [self._reading(session.place, now, lines) for lines in following.between(to)]
         archived_bytes = len(b"".join(raw[: len(have)]))
-        return self._committer.follow(session, Move(to, cursor, archived_bytes, readings))
+        before, move = session.generation, Move(to, cursor, archived_bytes, readings)
+        self.has_waited = bool(self._committer.follow(session, move)) or self.has_waited
+        return session.generation > before
 
     def _reading(self, place: SessionPlace, now: Sequence[bytes], lines: LineRange) -> Reading:
         first, last = lines
