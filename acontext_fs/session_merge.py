@@ -158,7 +158,9 @@ def merge_tasks(base: Tasks, ours: Tasks, theirs: Tasks, joint: Joint, space: st
     new: list[Task] = []
     for task in _moved(joint.theirs, theirs):
         was = counterpart(task, began)
-        mine = counterpart(task, ours) or (_alike(was, ours) if was is not None else None)
+        mine = counterpart(task, ours)
+        if mine is None:
+            mine = _begun_with(task, ours) if was is None else _alike(was, ours)
         if mine is not None:
             found[mine.id] = _merge_task(was, found[mine.id], task)
         elif was is None:
@@ -212,6 +214,14 @@ def _alike(was: Task, others: Sequence[Task]) -> Task | None:
         if (one.created_at, one.description) == (was.created_at, was.description)
     ]
     return found[0] if len(found) == 1 else None
+
+
+def _begun_with(task: Task, others: Sequence[Task]) -> Task | None:
+    """A task that begins in the same line, by the same id, which both sides made: the machines read
+    that line at different times, and a person may have changed what the task is called.
+    """
+    same = (one for one in others if one.id == task.id and one.lines and task.lines)
+    return next((one for one in same if one.lines[0][0] == task.lines[0][0]), None)
 
 
 def _is_same(one: Task, other: Task) -> bool:

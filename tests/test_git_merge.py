@@ -140,6 +140,22 @@ def side(*names: str, unread: int = 0) -> Side:
     return Side(lines(*names), read_to_end(lines(*names[: len(names) - unread])))
 
 
+@pytest.mark.parametrize("theirs", ["learned", "skipped"])
+def test_a_task_that_both_made_and_one_renamed_by_hand_is_one_and_learned_once(theirs: str) -> None:
+    """Each machine says when it read the lines, so only the line it begins in is the same."""
+    ours = task(1, description="By hand.", learning=Learning("pending"))
+    other = task(1, created_at="later", lines=((1, 1),), learning=Learning(theirs))
+    (found,) = merge_tasks((), (ours,), (other,), AS_THEY_ARE, "default")
+    assert (found.id, found.description, found.learning) == (ours.id, "By hand.", other.learning)
+
+
+def test_tasks_of_one_id_that_begin_in_other_lines_stay_two() -> None:
+    ours = task(1, description="By hand.")
+    other = task(1, created_at="later", lines=((2, 2),))
+    found = merge_tasks((), (ours,), (other,), AS_THEY_ARE, "default")
+    assert [one.description for one in found] == ["By hand.", "Do 1."]
+
+
 def test_a_task_whose_lines_and_id_are_others_since_is_no_new_one() -> None:
     first = task(2, learning=Learning("learned"), description="Theirs.", created_at="x")
     waits = replace(first, learning=Learning("pending"))
