@@ -100,6 +100,13 @@ def _refuse(root: Path) -> None:
 def under_way(repo: pygit2.Repository) -> str:
     """Why no commit can be made now, in a sentence; "" when one can."""
     what = _UNDER_WAY.get(RepositoryState(repo.state()))
+    rebase = Path(repo.path, "rebase-merge")
+    if what and rebase.is_dir() and not (rebase / "head-name").exists():
+        # Also in the first moment of each; git writes nothing that tells the two apart.
+        return (
+            "a rebase has put work aside and has not begun; if none is running, "
+            "`git rebase --quit` ends it (see `git stash list` then), and the daemon goes on"
+        )
     if what:
         return f"{what} is under way in this repository; finish it and the daemon goes on"
     if repo.head_is_detached:

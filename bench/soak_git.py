@@ -75,6 +75,11 @@ class Git:
         outcome = self.run(*arguments)
         return [line for line in outcome.said.split("\n") if line] if outcome.ok else []
 
+    def end_rebase(self) -> None:
+        """Give a rebase up; of one that git could not begin, it knows nothing to abort."""
+        if not self.run("rebase", "--abort").ok:
+            self.run("rebase", "--quit")
+
     def conflicts(self) -> list[str]:
         """The paths that are in conflict."""
         return self.lines("diff", "--name-only", "--diff-filter=U", "--relative")

@@ -70,7 +70,7 @@ class GitWork:
         self._person.note("rough", action=arguments[0])
         refused = self.said(*arguments)
         if refused and arguments[0] == "rebase":
-            self._git.run("rebase", "--abort")
+            self._git.end_rebase()
         return refused
 
     def commit_own(self, message: str) -> None:

@@ -104,7 +104,7 @@ class TreeWork:
         refused = self._work.said(*command)
         if command[0] == "rebase":
             if refused:
-                self._git.run("rebase", "--abort")
+                self._git.end_rebase()
         elif self._stashes() > before:
             self._person.rest(0.5)
         if self._stashes() > before:

@@ -104,3 +104,24 @@ def test_what_is_written_into_a_replaced_file_comes_to_one_that_git_has_as_empty
             daemon.turn()
         daemon.settle(20)
     check(daemon, list(range(1, 21)))
+
+
+def test_a_rebase_that_could_not_begin_is_named_with_the_way_out_of_it(tmp_path: Path) -> None:
+    """Git cannot begin where a program makes the file anew that git has just removed; it knows
+    nothing to abort then.
+    """
+    daemon = Daemon(tmp_path / "store")
+    archived_then_ahead(daemon)
+    stash = git(daemon, "stash", "create").strip()
+    folder = daemon.root / ".git" / "rebase-merge"
+    folder.mkdir()
+    (folder / "autostash").write_text(f"{stash}\n")
+    with pytest.raises(AssertionError):
+        git(daemon, "rebase", "--abort")
+    write(daemon, 14, 15)
+    daemon.turn()
+    (said,) = daemon.flush()
+    assert "`git rebase --quit` ends it" in said
+    git(daemon, "rebase", "--quit")
+    check(daemon, list(range(1, 16)))
+    assert git(daemon, "stash", "list") != ""
