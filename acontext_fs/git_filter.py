@@ -11,12 +11,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from acontext_fs import git_settings, redaction
+from acontext_fs import git_settings
 from acontext_fs.errors import AcontextError
-from acontext_fs.revisions import Revisions
-from acontext_fs.source import Source, Worktree
+
+if TYPE_CHECKING:
+    from acontext_fs.filter_cleaning import Cleaning
 
 NAME = "acontext-fs"
 _PACKET_BYTES_MAX = 65516
@@ -48,8 +49,7 @@ def serve(root: Path, incoming: BinaryIO, outgoing: BinaryIO) -> None:
     offered = set(_packets(incoming))
     both = (b"capability=clean\n", b"capability=smudge\n")
     _send(outgoing, *(one for one in both if one in offered))
-    source = Worktree(root)
-    have = _head(root)
+    cleaning: Cleaning | None = None
     while True:
         header = dict(packet.rstrip(b"\n").split(b"=", 1) for packet in _packets(incoming))
         if not header:
@@ -60,24 +60,19 @@ def serve(root: Path, incoming: BinaryIO, outgoing: BinaryIO) -> None:
             continue
         path = header.get(b"pathname", b"").decode("utf-8", "surrogateescape")
         try:
-            _answer(outgoing, _clean(data, source, have.read(path) if have else None))
+            cleaning = cleaning or _cleaning(root)
+            _answer(outgoing, cleaning.clean(path, data))
         except AcontextError as error:
             sys.stderr.write(f"acontext-fs: {path}: {error}\n")
             _send(outgoing, b"status=error\n")
 
 
-def _head(root: Path) -> Source | None:
-    """What HEAD holds; None before the first commit."""
-    revisions = Revisions(root)
-    head = revisions.head()
-    return revisions.files(head) if head else None
+def _cleaning(root: Path) -> Cleaning:
+    # Here: git removes a file before it asks for its content, and who appends to it meanwhile makes
+    # it anew, so that git fails. What is checked out needs nothing of this.
+    from acontext_fs.filter_cleaning import Cleaning
 
-
-def _clean(data: bytes, source: Source, have: bytes | None) -> bytes:
-    """What git is to store of a file; what it has already is not scanned again."""
-    if have and data.startswith(have):
-        return redaction.continued(data, len(have), source.clean)
-    return redaction.cleaned(data, source.clean)
+    return Cleaning(root)
 
 
 def _answer(outgoing: BinaryIO, data: bytes) -> None:

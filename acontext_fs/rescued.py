@@ -132,6 +132,26 @@ def drop_found(root: Path) -> None:
         raise HistoryError(f"cannot look through the refs of {root}: {error}") from error
 
 
+def onto(root: Path, head: str) -> list[tuple[str, str]]:
+    """The refs of what was read while the commit `head` was current, with the paths of their
+    sessions in front.
+
+    Raises:
+        HistoryError: they cannot be read.
+    """
+    try:
+        repo = pygit2.Repository(str(root))
+        found = [(ref, repo.references[ref].peel(pygit2.Commit)) for ref in _refs(repo)]
+    except (pygit2.GitError, OSError, KeyError) as error:
+        raise HistoryError(f"cannot look through the refs of {root}: {error}") from error
+    return [
+        (path, ref)
+        for ref, commit in found
+        if commit.parents and str(commit.parents[0].id) == head
+        for path in parse_commit("", commit.message, "", 0).trailers.get("Acontext-Path", ())
+    ]
+
+
 def refs(root: Path) -> list[str]:
     """The refs there are.
 

@@ -98,8 +98,8 @@ def _clean_form(complete: bytes, have: bytes | None, session: Tracked, clean: Cl
         return content
     path = session.place.session_path
     raise CommitHeld(
-        f"{path} is not a continuation of what git has of it; "
-        f"compare with `git diff HEAD -- {path}`, then commit it or put it back",
+        f"{path} is not a continuation of what git has of it: put the lines in front that "
+        f"`git diff HEAD -- {path}` shows as taken out, or commit it if they may go",
         path,
     )
 

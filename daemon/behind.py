@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from acontext_fs import rescued
+from acontext_fs import files, rescued, sessions
 from acontext_fs.daemon import alignment
 from acontext_fs.daemon.committer import Committer
 from acontext_fs.daemon.gate import Event
 from acontext_fs.daemon.tracked import Tracked
 from acontext_fs.daemon.versions import Versions, joined
+from acontext_fs.errors import CommitHeld
 from acontext_fs.layout import SessionPlace
 from acontext_fs.records import Line
 from acontext_fs.store import Store
+
+HALF_LINE_SECONDS = 60.0
+"""How long lines wait for somebody to end the one that is at the end of a file."""
 
 
 class Left(NamedTuple):
@@ -33,9 +37,22 @@ class Behind(Versions):
     def __init__(self, store: Store, committer: Committer, report: Callable[[Event], None]) -> None:
         super().__init__(store, committer)
         self.left: list[Left] = []
+        self.returned: list[tuple[str, str]] = []
+        """The paths of sessions that were left behind where the branch is again, and the refs."""
         self.has_waited = False
         """Whether git was busy at any time since the last `begin`."""
         self._report = report
+
+    def came_to(self, before: str, head: str) -> set[str]:
+        """A person moved the branch from `before` to `head`; the paths of the sessions that were
+        left behind when it went back from there.
+
+        Raises:
+            HistoryError: git refused.
+        """
+        self.before = before
+        self.returned = rescued.onto(self._store.root, head)
+        return {path for path, _ in self.returned}
 
     def begin(self) -> None:
         """Begin to look at something: whether git is busy is asked anew."""
@@ -115,6 +132,39 @@ class Behind(Versions):
         self._report(Event("rescued", place, f"{ref} {text}"))
         return ref
 
+    def bring_back(self, session: Tracked) -> bool:
+        """Append what was left behind when the branch went back from where it is again; True if
+        something was.
+
+        Raises:
+            AcontextError: it cannot be read, scanned or written.
+        """
+        place, was_put_back = session.place, False
+        for path, ref in [one for one in self.returned if one[0] == place.session_path]:
+            lines, have = self.at(ref, place), self.in_git(place)
+            now = self.on_disk(place)
+            more = alignment.missing(lines, now, (len(have),), len(lines), replaced=True)
+            if self._waits:
+                continue
+            if more:
+                self._put(place, more)
+            was_put_back = was_put_back or bool(more)
+            self.returned.remove((path, ref))
+        return was_put_back
+
+    def _put(self, place: SessionPlace, lines: Sequence[bytes]) -> None:
+        self._append(place, lines)
+        text = f"the file was put back without its last {_lines(len(lines))}; they are in it again"
+        self._report(Event("restored", place, text))
+
+    def _append(self, place: SessionPlace, lines: Sequence[bytes]) -> None:
+        path = self._store.root / place.session_path
+        is_open = (files.read_bytes(path) or b"\n")[-1:] != b"\n"
+        if is_open and abs(self._store.clock.now() - path.stat().st_mtime) < HALF_LINE_SECONDS:
+            what = f"{place.session_path}: a line is being written; lines wait for it"
+            raise CommitHeld(what, place.session_path, soon=True)
+        sessions.append_line(path, b"\n".join(lines))
+
     @property
     def _waits(self) -> bool:
         """Whether a person or git is in the middle of something: files will not stay so; or the
@@ -130,3 +180,7 @@ class Behind(Versions):
 
 def _holds(one: Left, other: Left) -> bool:
     return one.place == other.place and one.lines[: len(other.lines)] == other.lines
+
+
+def _lines(count: int) -> str:
+    return "line" if count == 1 else f"{count} lines"

@@ -81,7 +81,7 @@ def look(
     path = source.layout.path(session.place.session_path)
     changed = _note_stamp(source.layout, session, clock)
     if session.lost:
-        _try_again(path, session, source)
+        _try_again(path, session, source, changed=changed)
         return
     if session.stamp is None:  # Also where there is no room to read on.
         session.lost, session.unread = describe(Vanished(), session), False
@@ -317,8 +317,10 @@ def _by_other_rules(path: Path, cursor: Cursor, have: bytes, source: Worktree) -
     return Cursor(len(data), cursor.line, tail.fingerprint(clean))
 
 
-def _try_again(path: Path, session: Tracked, source: Worktree) -> None:
-    """A file that was lost and is as it was again (restored, unstashed) is read on."""
+def _try_again(path: Path, session: Tracked, source: Worktree, *, changed: bool) -> None:
+    """A file that was lost and is as it was again (restored, unstashed) is read on; of one that is
+    lost in another way since it `changed` that is said.
+    """
     try:
         outcome = tail.read(path, session.progress.cursor, None, source.clean)
     except (SessionError, RedactionError):
@@ -334,6 +336,8 @@ def _try_again(path: Path, session: Tracked, source: Worktree) -> None:
         session.identity = outcome.identity
         session.buffer = None
         session.forget_lines()
+    elif changed and not session.is_behind and not isinstance(outcome, Grown | Unchanged):
+        session.lost = describe(outcome, session)
 
 
 def describe(outcome: Lost, session: Tracked) -> str:

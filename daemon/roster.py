@@ -61,7 +61,7 @@ class Roster:
         # In the middle of a merge the files hold conflict markers; what counts is what comes out.
         moved = head != before and not under_way
         if moved:
-            self._salvage.before = before
+            self._active |= self._salvage.came_to(before, head) & self.all.keys()
         if not under_way:
             self._committer.head = head
         found = {place.session_path: place for place in sessions.places(self._store.source)}
@@ -70,11 +70,9 @@ class Roster:
             session = self.all.get(path)
             if session is not None and session.is_duplicate:
                 self._forget(session)  # One of the two may have another name by now.
-                session = None
-                if path not in found:
-                    continue
-            if session is None:
-                self._begin(found[path])
+            if session is None or session.is_duplicate:
+                if path in found:
+                    self._begin(found[path])
                 continue
             if moved:
                 self._reload_if_changed(session)
@@ -102,15 +100,14 @@ class Roster:
         return self._decided.named_now(learning)
 
     def _named(self, name: str) -> Tracked | None:
-        sessions = (one for one in self.all.values() if not one.is_duplicate)
-        return next((one for one in sessions if str(one.place) == name), None)
+        named = (one for one in self.all.values() if str(one.place) == name)
+        return next((one for one in named if not one.is_duplicate), None)
 
     def _spaces_changed(self) -> set[str]:
         """The spaces whose `space.toml` changed since the last scan."""
         root = self._store.layout
-        now = {
-            name: intake.stamp_of(root.space(name) / "space.toml") for name in root.space_names()
-        }
+        names = root.space_names()
+        now = {name: intake.stamp_of(root.space(name) / "space.toml") for name in names}
         before, self._space_stamps = self._space_stamps, now
         return {name for name, stamp in now.items() if name in before and before[name] != stamp}
 
@@ -125,8 +122,8 @@ class Roster:
         try:
             self._salvage.close({p: one for p, one in self.all.items() if not one.is_duplicate})
         except (AcontextError, OSError, ValueError) as error:
-            text = f"{error}; lines that were read and are in no file any more are not saved"
-            self._report(Event("trouble", None, text))
+            text = "lines that were read and are in no file any more are not saved"
+            self._report(Event("trouble", None, f"{error}; {text}"))
 
     def has_moved(self) -> bool:
         """Whether a person committed, or went to another branch, since the last look."""
@@ -209,7 +206,9 @@ class Roster:
         salvage, was, before = self._salvage, session.lost, session.stamp
         salvage.begin()
         salvage.notice(session)
-        was_put_back = not (session.lost or session.aside) and salvage.take_over(session)
+        was_put_back = salvage.bring_back(session)
+        if not (session.lost or session.aside):
+            was_put_back = salvage.take_over(session) or was_put_back
         self._read_on(session, may_read)
         changed, lost = session.stamp != before, session.lost and not was
         is_due = lost or changed or session.kept or session.is_postponed

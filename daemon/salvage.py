@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from acontext_fs import files, layout, rescued, sessions
+from acontext_fs import files, layout, rescued
 from acontext_fs.daemon import alignment, batches, following, intake, tail
 from acontext_fs.daemon.batches import Reading
 from acontext_fs.daemon.behind import Behind
@@ -23,15 +23,13 @@ from acontext_fs.daemon.orphans import Orphan, Orphans
 from acontext_fs.daemon.tracked import Stamp, Tracked
 from acontext_fs.daemon.versions import joined
 from acontext_fs.elsewhere import Elsewhere
-from acontext_fs.errors import AcontextError, CommitHeld
+from acontext_fs.errors import AcontextError
 from acontext_fs.layout import SessionPlace
 from acontext_fs.records import Cursor, Line, LineRange
 from acontext_fs.store import Store
 
 QUIET_SECONDS = 8.0
 """How long an orphan that belongs nowhere has to be quiet before git gets it."""
-HALF_LINE_SECONDS = 60.0
-"""How long lines wait for somebody to end the one that is at the end of a file."""
 
 
 class Salvage(Behind):
@@ -278,9 +276,10 @@ class Salvage(Behind):
             is_home = known is not None and not known.lost
             is_astray = bool(orphan.astray) and orphan.astray == self._stamp(orphan)
             belongs = is_home and (orphan.is_placed or not is_astray)
-            if not belongs and orphan.has_news and not self._waits:
+            waits = orphan.has_news and (belongs or self._waits)
+            if orphan.has_news and not waits:
                 self._save_orphan(orphan, at_once=orphan in over)
-            if orphan in over and not (orphan.has_news and belongs):
+            if orphan in over and not waits:
                 self._orphans.drop(orphan)
         return {one.path for one in self._orphans.all if one.has_news}
 
@@ -374,22 +373,3 @@ class Salvage(Behind):
         path = session.place.session_path
         if session.progress.archived_bytes and not self._committer.history.holds(path):
             session.progress = dataclasses.replace(session.progress, archived_bytes=0)
-
-    # -- small things -----------------------------------------------------------------------------
-
-    def _put(self, place: SessionPlace, lines: Sequence[bytes]) -> None:
-        self._append(place, lines)
-        text = f"the file was put back without its last {_lines(len(lines))}; they are in it again"
-        self._report(Event("restored", place, text))
-
-    def _append(self, place: SessionPlace, lines: Sequence[bytes]) -> None:
-        path = self._store.root / place.session_path
-        is_open = (files.read_bytes(path) or b"\n")[-1:] != b"\n"
-        if is_open and abs(self._store.clock.now() - path.stat().st_mtime) < HALF_LINE_SECONDS:
-            what = f"{place.session_path}: a line is being written; lines wait for it"
-            raise CommitHeld(what, place.session_path, soon=True)
-        sessions.append_line(path, b"\n".join(lines))
-
-
-def _lines(count: int) -> str:
-    return "line" if count == 1 else f"{count} lines"

@@ -502,8 +502,7 @@ def test_rescues(tmp_path: Path) -> None:
         daemon.turn()
         daemon.git("checkout", "-q", "-f", "before")
         daemon.settle(20)
-        daemon.git("checkout", "-q", "main")
-        daemon.settle(20)
+        daemon.git("checkout", "-q", "-b", f"after-{session}")
 
     taken_back("one")
     daemon.clock.advance(gauges.REFS_SECONDS)

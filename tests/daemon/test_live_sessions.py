@@ -283,7 +283,7 @@ def test_a_branch_without_the_session_lets_what_was_read_survive(daemon: Daemon)
     assert shown(daemon, ref) == list(range(1, 14))
     assert daemon.git("status", "--porcelain") == ""
     git(daemon, "checkout", "-q", "-")
-    check(daemon, list(range(1, 11)))
+    check(daemon, list(range(1, 14)))
 
 
 def test_what_a_person_committed_on_another_branch_is_not_put_back_on_this(daemon: Daemon) -> None:
@@ -480,7 +480,7 @@ def test_a_file_deleted_and_written_again_goes_on_once_it_has_what_was_read(daem
     write(daemon, 1, 8)
     daemon.settle(20)
     assert on_disk(daemon) == list(range(1, 9))
-    assert "is gone" in daemon.session().lost
+    assert "shrank to" in daemon.session().lost
     write(daemon, 9, 15)
     check(daemon, list(range(1, 16)))
 

@@ -56,3 +56,25 @@ def test_a_file_that_git_has_as_an_empty_one_gets_back_what_was_read(
     if more:
         write(daemon, *more)
     check(daemon, [*more, 1, 2, 3])
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+def test_of_a_file_that_is_there_again_it_is_not_said_that_it_is_gone(
+    tmp_path: Path, *, is_seen: bool
+) -> None:
+    daemon = Daemon(tmp_path / "store")
+    write(daemon, 1, 20)
+    assert daemon.flush() == []
+    whole = daemon.path().read_bytes()
+    daemon.path().unlink()
+    if is_seen:
+        daemon.turn()
+        assert "is gone" in daemon.session().lost
+    write(daemon, 21, 23)
+    daemon.settle(6)
+    assert "shrank to" in daemon.session().lost
+    write(daemon, 24, 60)
+    daemon.settle(6)
+    assert "begins differently" in daemon.session().lost or "rewritten" in daemon.session().lost
+    daemon.path().write_bytes(whole + daemon.path().read_bytes())
+    check(daemon, list(range(1, 61)))

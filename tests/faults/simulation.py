@@ -118,8 +118,6 @@ class World:
     hands: dict[str, set[bytes]] = field(default_factory=dict)
     """What a person wrote, by the file it stands in."""
     stashes: list[dict[str, tuple[bytes | None, bytes | None]]] = field(default_factory=list)
-    refs: dict[str, None] = field(default_factory=dict)
-    """What is kept beside the branches."""
     serial: int = 0
     ticks: int = 0
     paused: str = ""
@@ -241,7 +239,7 @@ class World:
 
     # -- what holds after each turn ---------------------------------------------------------------
 
-    def keep(self, place: SessionPlace, data: bytes) -> str:
+    def keep(self, place: SessionPlace, data: bytes, onto: str) -> str:
         """Keep a transcript under a ref."""
         if self.repository.is_full:
             raise HistoryError("No space left on device")
@@ -249,7 +247,7 @@ class World:
             raise Violation(f"{place}: this never stood in the file, and is kept")
         self.checker.keep(data)
         ref = f"refs/acontext/rescued/{place.session_id}-{len(data)}"
-        self.refs[ref] = None
+        self.repository.rescue(ref, place.session_path, data, onto)
         return ref
 
     def _check_all(self) -> None:
@@ -400,9 +398,10 @@ def played(root: Path, holder: list[World]) -> Iterator[None]:
         (Store, "revisions", property(lambda self: FakeRevisions(holder[0].repository))),
         (Worktree, "clean", lambda self, line: clean(line)),
         (sessions, "append_line", append_line),
-        (rescued, "save", lambda root, place, data, onto, clock: holder[0].keep(place, data)),
-        (rescued, "refs", lambda root: list(holder[0].refs)),
-        (rescued, "drop", lambda root, ref: holder[0].refs.pop(ref, None)),
+        (rescued, "save", lambda root, place, data, onto, clock: holder[0].keep(place, data, onto)),
+        (rescued, "refs", lambda root: list(holder[0].repository.rescued)),
+        (rescued, "onto", lambda root, head: holder[0].repository.rescued_on(head)),
+        (rescued, "drop", lambda root, ref: holder[0].repository.rescued.pop(ref, None)),
         (rescued, "drop_found", lambda root: None),
     ):
         yield

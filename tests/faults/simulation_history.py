@@ -89,6 +89,8 @@ class Repository:
     made: Callable[[Node, Node | None], None] = lambda node, parent: None
     """Called with every commit of ours, as soon as the branch is at it."""
     proposals: dict[str, Proposal] = field(default_factory=dict)
+    rescued: dict[str, str] = field(default_factory=dict)
+    """The commits under refs beside the branches, by these."""
     wrote: list[str] = field(default_factory=list)
     """The paths that a commit of ours wrote or removed on disk."""
 
@@ -139,6 +141,20 @@ class Repository:
         made = hashlib.sha1(name, usedforsecurity=False).hexdigest()
         node = self.nodes[made] = Node(made, tree, parents, message, author, time, len(self.nodes))
         return node
+
+    def rescue(self, ref: str, path: str, data: bytes, onto: str) -> None:
+        """Keep a file in a commit on `onto` that no branch has; a ref stays what it is."""
+        if ref not in self.rescued:
+            base = self.nodes.get(onto)
+            parents, tree = ((onto,), base.tree) if base is not None else ((), {})
+            order = len(self.nodes)
+            node = Node(f"rescued-{order}", {**tree, path: data}, parents, path, "", 0, order)
+            self.nodes[node.id], self.rescued[ref] = node, node.id
+
+    def rescued_on(self, head: str) -> list[tuple[str, str]]:
+        """The files kept on a commit, by path, and their refs."""
+        found = ((ref, self.nodes[commit]) for ref, commit in self.rescued.items())
+        return [(node.message, ref) for ref, node in found if node.parents == (head,)]
 
     def move(self, commit: str) -> None:
         """Set the branch, or a detached HEAD."""
@@ -473,6 +489,7 @@ class FakeRevisions:
 
     def resolve(self, revision: str) -> str:
         found = self.repository.orig_head if revision == "ORIG_HEAD" else revision
+        found = self.repository.rescued.get(found, found)
         if found not in self.repository.nodes:
             raise UsageError(f"there is no {revision}")
         return found

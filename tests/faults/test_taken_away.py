@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from acontext_fs import rescued
 from acontext_fs.history import History
 from tests.daemon.harness import Daemon
-from tests.daemon.test_live_sessions import git, line, numbers
+from tests.daemon.test_live_sessions import PATH, git, line, numbers
 from tests.faults import tally
 
 STEPS = 25
@@ -30,6 +31,8 @@ TAKING = {
     "stash": [["stash", "-q"]],
     "stash and pop": [["stash", "-q"], ["stash", "pop", "-q"]],
 }
+FORTH = "back and forth"
+MOVING = {FORTH: [["reset", "-q", "--hard", "HEAD~1"], ["reset", "-q", "--hard", "ORIG_HEAD"]]}
 
 
 class Life:
@@ -37,6 +40,7 @@ class Life:
 
     def __init__(self, root: Path, chances: random.Random, patch: pytest.MonkeyPatch) -> None:
         self.daemon = Daemon(root)
+        self.taking = dict(TAKING)
         self.done: list[object] = []
         self.written = 0
         self._random = chances
@@ -128,11 +132,13 @@ class Life:
         self._rest(READ_SECONDS)
         if self._random.random() < 0.5:
             self._be_busy()
-        how = self._random.choice(sorted(TAKING))
+        how = self._random.choice(sorted(self.taking))
         before = self._git("stash", "list")
-        for words in TAKING[how]:
+        for words in self.taking[how]:
             if "pop" not in words or self._git("stash", "list") != before:
                 self._git(*words)
+            if how == FORTH and self._random.random() < 0.5:
+                self._turn()
         tally.tried("times git took lines away")
         return how
 
@@ -181,5 +187,27 @@ def test_lines_that_git_takes_away_come_back(
     assert sorted(numbers(daemon.path().read_bytes())) == list(range(1, life.written + 1)), where
     assert session.progress.cursor.line == life.written, where
     assert daemon.git("status", "--porcelain") == "", where
+    daemon.git("fsck", "--strict")
+    daemon.service.pipeline.roster.close()
+
+
+@pytest.mark.parametrize("number", range(15 * tally.TIMES))
+def test_where_the_branch_moves_lines_come_back_or_are_kept_under_a_ref(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """What was read when the branch went back is not always in the file when it is there again."""
+    with monkeypatch.context() as patch:
+        life = Life(tmp_path / "store", tally.chance("back and forth", number), patch)
+        life.taking |= MOVING
+        life.live()
+    where = f"ACONTEXT_FS_SEED={tally.SEED}, back and forth {number}: {life.done}"
+    daemon, found = life.daemon, numbers(life.daemon.path().read_bytes())
+    assert len(set(found)) == len(found), where
+    kept = set(found)
+    # What git had on a branch that a person set back is where git keeps that.
+    left = set(daemon.git("log", "-g", "--format=%H", "--", PATH).split())
+    for commit in (*rescued.refs(daemon.root), *left):
+        kept.update(numbers(daemon.git("show", f"{commit}:{PATH}").encode()))
+    assert kept == set(range(1, life.written + 1)), where
     daemon.git("fsck", "--strict")
     daemon.service.pipeline.roster.close()
