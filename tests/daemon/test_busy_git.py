@@ -67,6 +67,29 @@ def test_lines_come_back_if_git_was_busy_for_a_while_and_somebody_wrote_on(
     assert texts(daemon, "rescued") == []
 
 
+@pytest.mark.parametrize("busy", range(5))
+def test_lines_come_back_only_once_it_is_noted_from_where_the_branch_was_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    """A person stashes, another line comes, and all of that is committed before anybody looked."""
+    daemon = Daemon(tmp_path / "store")
+    archived_then_ahead(daemon)
+    git(daemon, "stash", "-q")
+    write(daemon, 14, 15)
+    git(daemon, "commit", "-qam", "All of it")
+    answers = ["a git command is at work"] * busy
+    real = History.held
+
+    def held(self: History, *, lasting: bool = False) -> str:
+        return answers.pop() if answers else real(self, lasting=lasting)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "held", held)
+        daemon.settle(20)
+    check(daemon, [*range(1, 11), 14, 15, 11, 12, 13])
+    assert texts(daemon, "rescued") == []
+
+
 def test_lines_come_back_to_what_was_archived_after_a_person_had_committed(tmp_path: Path) -> None:
     """What git had of the session before that commit is shorter than what it puts back."""
     daemon = Daemon(tmp_path / "store")

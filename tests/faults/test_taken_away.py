@@ -174,33 +174,41 @@ class Life:
         self.daemon.start()
 
 
+Lived = Callable[..., tuple[Life, str]]
+
+
+@pytest.fixture
+def lived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lived:
+    """A life by its name and number, at its end, and how to find it again."""
+
+    def live(name: str, number: int, *, moves: bool = False) -> tuple[Life, str]:
+        with monkeypatch.context() as patch:
+            life = Life(tmp_path / "store", tally.chance(name, number), patch)
+            life.taking |= MOVING if moves else {}
+            life.live()
+        life.daemon.git("fsck", "--strict")
+        return life, f"ACONTEXT_FS_SEED={tally.SEED}, {name} {number}: {life.done}"
+
+    return live
+
+
 @pytest.mark.parametrize("number", range(30 * tally.TIMES))
-def test_lines_that_git_takes_away_come_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    with monkeypatch.context() as patch:
-        life = Life(tmp_path / "store", tally.chance("taken away", number), patch)
-        life.live()
-    where = f"ACONTEXT_FS_SEED={tally.SEED}, taken away {number}: {life.done}"
+def test_lines_that_git_takes_away_come_back(lived: Lived, number: int) -> None:
+    life, where = lived("taken away", number)
     daemon, session = life.daemon, life.daemon.session()
     assert session.lost == session.held == session.archive_held == "", where
     assert sorted(numbers(daemon.path().read_bytes())) == list(range(1, life.written + 1)), where
     assert session.progress.cursor.line == life.written, where
     assert daemon.git("status", "--porcelain") == "", where
-    daemon.git("fsck", "--strict")
     daemon.service.pipeline.roster.close()
 
 
 @pytest.mark.parametrize("number", range(15 * tally.TIMES))
-def test_where_the_branch_moves_lines_come_back_or_are_kept_under_a_ref(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+def test_where_the_branch_moves_lines_come_back_or_git_keeps_them(
+    lived: Lived, number: int
 ) -> None:
     """What was read when the branch went back is not always in the file when it is there again."""
-    with monkeypatch.context() as patch:
-        life = Life(tmp_path / "store", tally.chance("back and forth", number), patch)
-        life.taking |= MOVING
-        life.live()
-    where = f"ACONTEXT_FS_SEED={tally.SEED}, back and forth {number}: {life.done}"
+    life, where = lived("back and forth", number, moves=True)
     daemon, found = life.daemon, numbers(life.daemon.path().read_bytes())
     assert len(set(found)) == len(found), where
     kept = set(found)
@@ -209,5 +217,4 @@ def test_where_the_branch_moves_lines_come_back_or_are_kept_under_a_ref(
     for commit in (*rescued.refs(daemon.root), *left):
         kept.update(numbers(daemon.git("show", f"{commit}:{PATH}").encode()))
     assert kept == set(range(1, life.written + 1)), where
-    daemon.git("fsck", "--strict")
     daemon.service.pipeline.roster.close()
